@@ -1,3 +1,4 @@
+.PHONY: protos
 # placeholder, completed with the project scaffolding
 protos:
 	rm -rf client/spikewire/v1 && mkdir -p client/spikewire/v1

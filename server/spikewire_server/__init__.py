@@ -1,0 +1,1 @@
+"""The spikewire server: an application of the spikewire library."""

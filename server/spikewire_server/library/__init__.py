@@ -1,0 +1,1 @@
+"""Names to sortings: roots, store, catalogue, views."""

@@ -1,0 +1,1 @@
+"""One servicer a proto service: parse, ask, stream; nothing else."""
