@@ -12,7 +12,8 @@ raises for the same mistake, so code written for either catches it.
     ├── SegmentIndexError         (IndexError)
     ├── SegmentRequiredError      (ValueError)
     ├── InvalidValueError         (ValueError)
-    │   └── InvalidNameError
+    │   ├── InvalidNameError
+    │   └── OffsetOutOfRangeError
     ├── InvalidTypeError          (TypeError)
     ├── ContractError             (AssertionError)
     │   └── UnknownClassError
@@ -20,7 +21,8 @@ raises for the same mistake, so code written for either catches it.
     ├── AnnotationNotFoundError   (LookupError, ValueError)
     ├── FormatError               (ValueError)
     │   ├── NotASortingError
-    │   └── UnsafeContentError
+    │   ├── UnsafeContentError
+    │   └── MalformedMessageError
     ├── NeedsSamplingFrequencyError (ValueError)
     ├── DumpError                 (ValueError)
     ├── SortingExistsError        (FileExistsError, ValueError)
@@ -74,6 +76,10 @@ class InvalidNameError(InvalidValueError):
     """The text is not a name that a sorting, property or annotation can have."""
 
 
+class OffsetOutOfRangeError(InvalidValueError):
+    """The offset to resume a stream from lies beyond its end."""
+
+
 class InvalidTypeError(SpikewireError, TypeError):
     """An argument has a type that it cannot have."""
 
@@ -104,6 +110,10 @@ class NotASortingError(FormatError):
 
 class UnsafeContentError(FormatError):
     """A file holds pickled objects, or code, where data was expected."""
+
+
+class MalformedMessageError(FormatError):
+    """A message breaks a rule of the protocol."""
 
 
 class NeedsSamplingFrequencyError(SpikewireError, ValueError):
