@@ -1,0 +1,65 @@
+"""The documentation keeps up with the code: every rpc and setting is there, every example runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from spikewire.v1 import server_service_pb2, sorting_service_pb2, spike_train_service_pb2
+from spikewire_server.settings import Settings
+
+TREE = Path(__file__).parents[2]
+PAGES = [TREE / "README.md", *sorted((TREE / "docs").glob("*.md"))]
+RPCS = [
+    method.name
+    for file in (server_service_pb2, sorting_service_pb2, spike_train_service_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)#]+)[^)]*\)")
+
+
+def examples(page: Path, language: str) -> list[str]:
+    return [code for kind, code in FENCE.findall(page.read_text("utf-8")) if kind == language]
+
+
+@pytest.mark.parametrize("rpc", RPCS)
+def test_every_rpc_is_in_the_protocol(rpc: str) -> None:
+    assert f"`{rpc}`" in (TREE / "docs" / "protocol.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("setting", [field.name for field in dataclasses.fields(Settings)])
+def test_every_setting_is_in_operations(setting: str) -> None:
+    page = (TREE / "docs" / "operations.md").read_text("utf-8")
+    assert f"| `{setting}` |" in page
+    assert f"`SPIKEWIRE_{setting.upper()}`" in page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = [link for link in LINK.findall(page.read_text("utf-8")) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_make_targets_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([\w-]+):", (TREE / "Makefile").read_text("utf-8"), re.MULTILINE))
+    mentioned = set(re.findall(r"^make ([\w-]+)", "\n".join(examples(page, "bash")), re.MULTILINE))
+    assert mentioned <= targets
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if examples(page, "python")], ids=lambda page: page.name
+)
+def test_python_examples_run(page: Path, tmp_path: Path, start_server: Callable[..., str]) -> None:
+    """All examples of a page, one after the other, in one folder, against one server."""
+    (tmp_path / "lab").mkdir()
+    address = start_server(f"lab={tmp_path / 'lab'}")
+    code = "\n".join(examples(page, "python")).replace("localhost:7745", address)
+    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
