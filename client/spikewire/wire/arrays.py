@@ -45,11 +45,6 @@ def portable(array: AnyArray) -> AnyArray:
     return np.asarray(array, dtype=dtype.newbyteorder("<"), order="C")
 
 
-def array_to_bytes(array: AnyArray) -> bytes:
-    """Return the elements of a `portable` array, one after the other."""
-    return array.tobytes()
-
-
 def array_from_bytes(data: bytes | bytearray, dtype: AnyDType, shape: tuple[int, ...]) -> AnyArray:
     """Return a new, writable array with the given elements.
 

@@ -150,7 +150,8 @@ def ascending_gaps(samples: Int64Array) -> NDArray[np.uint64]:
     """
     if np.any(samples[1:] < samples[:-1]):
         raise InvalidValueError("the samples of a segment must ascend")
-    gaps = np.zeros(samples.size, dtype=np.uint64)
+    gaps = np.empty(samples.size, dtype=np.uint64)
+    gaps[:1] = 0
     # Modulo 2**64 the difference of two int64 is exact as an unsigned number.
     np.subtract(samples[1:].view(np.uint64), samples[:-1].view(np.uint64), out=gaps[1:])
     return gaps

@@ -109,6 +109,8 @@ class PropertyAssembler:
             raise MalformedMessageError(
                 f"the property {self._property.key!r} ended before all of it had come"
             )
+        elif not piece.data and not piece.items:
+            raise MalformedMessageError(f"a slice of the property {self._property.key!r} is empty")
         size = self._property.add(piece)
         if self._max_bytes and size > self._max_bytes:
             raise LimitExceededError(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import UTC, datetime
+from typing import NamedTuple
 
+from spikewire.core.errors import MalformedMessageError
 from spikewire.v1 import sorting_pb2 as pb
 from spikewire.wire.arrays import AnyArray, AnyDType, checked_shape, dtype_from_proto
 from spikewire.wire.unit_ids import unit_ids_from_proto
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 _UNKNOWN = "unknown"
 _STATES = {
@@ -105,7 +104,7 @@ def sorting_from_proto(proto: pb.Sorting) -> SortingInfo:
         unit_count=proto.unit_count if proto.HasField("unit_count") else None,
         segment_count=proto.segment_count if proto.HasField("segment_count") else None,
         spike_count=proto.spike_count if proto.HasField("spike_count") else None,
-        update_time=proto.update_time.ToDatetime() if proto.HasField("update_time") else None,
+        update_time=_update_time(proto),
         unit_ids=unit_ids_from_proto(proto.unit_ids) if proto.HasField("unit_ids") else None,
         t_starts=tuple(
             segment.t_start_seconds if segment.HasField("t_start_seconds") else None
@@ -119,3 +118,12 @@ def sorting_from_proto(proto: pb.Sorting) -> SortingInfo:
         },
         annotations={info.key: info.etag for info in proto.annotations},
     )
+
+
+def _update_time(proto: pb.Sorting) -> datetime | None:
+    if not proto.HasField("update_time"):
+        return None
+    try:
+        return proto.update_time.ToDatetime(UTC)
+    except (ValueError, OverflowError) as error:
+        raise MalformedMessageError(f"{proto.name!r} has no possible update time") from error

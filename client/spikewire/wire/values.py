@@ -15,7 +15,6 @@ from spikewire.core.errors import InvalidTypeError, InvalidValueError, Malformed
 from spikewire.v1 import dump_pb2 as pb
 from spikewire.wire.arrays import (
     array_from_bytes,
-    array_to_bytes,
     checked_shape,
     dtype_from_proto,
     dtype_to_proto,
@@ -175,7 +174,7 @@ def array_to_proto(array: np.ndarray[Any, Any], depth: int = 0) -> pb.Array:
     if array.dtype.kind == "O":
         proto.items.extend(value_to_proto(item, depth + 1) for item in array.flat)
     else:
-        proto.data = array_to_bytes(array)
+        proto.data = array.tobytes()
     return proto
 
 
