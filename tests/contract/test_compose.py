@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+
 from spikewire.v1 import server_service_pb2 as pb
 from spikewire.v1 import server_service_pb2_grpc as rpc
 
@@ -57,16 +57,13 @@ def test_the_image_runs_as_an_ordinary_user(image: dict[str, Any]) -> None:
     assert image["USER"] not in ("", "root", "0")
 
 
-def test_the_image_s_command_serves_and_is_healthy(
-    server: dict[str, Any],
-    image: dict[str, Any],
-    tmp_path: Path,
-    start_server: Callable[..., str],
-) -> None:
+@pytest.fixture
+def address(server: dict[str, Any], image: dict[str, Any], tmp_path: Path) -> Iterator[str]:
+    """Where the image's own command listens, run with the environment that compose gives it."""
     assert server["entrypoint"] is None
     assert server["command"] is None
     command = [*json.loads(image["ENTRYPOINT"]), *json.loads(image["CMD"])]
-    # What the container engine maps: the program's place, mounts, the published port.
+    # What the container engine maps: the program's place, the mounts, the published port.
     (tmp_path / "data").mkdir()
     mapped = {
         "spikewire-server": str(Path(sys.executable).with_name("spikewire-server")),
@@ -75,14 +72,27 @@ def test_the_image_s_command_serves_and_is_healthy(
         "7745": "0",
     }
     assert mapped.keys() <= set(command)
-    environment = server.get("environment") or {}
-    address = start_server(command=tuple(mapped.get(word, word) for word in command), **environment)
-    port = address.rpartition(":")[2]
+    process = subprocess.Popen(
+        [mapped.get(word, word) for word in command],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | (server.get("environment") or {}),
+    )
+    with process:
+        assert process.stdout
+        yield f"127.0.0.1:{process.stdout.readline().rpartition(':')[2].strip()}"
+        process.terminate()
+    assert process.returncode == 0
 
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+
+def test_the_image_s_command_answers(address: str) -> None:
+    with grpc.insecure_channel(address) as channel:
         info = rpc.ServerServiceStub(channel).GetServerInfo(pb.GetServerInfoRequest(), timeout=10)
     assert info.version
 
-    health = re.sub(r"^.*?CMD ", "", image["HEALTHCHECK"])
-    check = [word.replace("7745", port) for word in json.loads(health)]
-    assert subprocess.run([sys.executable, *check[1:]], check=False).returncode == 0
+
+def test_the_image_s_health_check_passes(address: str, image: dict[str, Any]) -> None:
+    check = json.loads(image["HEALTHCHECK"].partition("CMD ")[2])
+    assert "7745" in check[-1]
+    program = check[-1].replace("127.0.0.1:7745", address)
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

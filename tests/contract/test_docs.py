@@ -8,8 +8,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
 from spikewire.v1 import server_service_pb2, sorting_service_pb2, spike_train_service_pb2
 from spikewire_server.settings import Settings
 
@@ -57,9 +59,8 @@ def test_make_targets_exist(page: Path) -> None:
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if examples(page, "python")], ids=lambda page: page.name
 )
-def test_python_examples_run(page: Path, tmp_path: Path, start_server: Callable[..., str]) -> None:
+def test_python_examples_run(page: Path, tmp_path: Path, new_server: Callable[..., Any]) -> None:
     """All examples of a page, one after the other, in one folder, against one server."""
-    (tmp_path / "lab").mkdir()
-    address = start_server(f"lab={tmp_path / 'lab'}")
+    address = new_server().address
     code = "\n".join(examples(page, "python")).replace("localhost:7745", address)
     subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
