@@ -105,6 +105,24 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The values of a property or annotation do not fit the sorting. Status
     INVALID_ARGUMENT; metadata: key.
     """
+    ERROR_REASON_WRITER_FENCED: _ErrorReason.ValueType  # 23
+    """Another writer took over the acquisition. Status ABORTED; metadata: name,
+    epoch.
+    """
+    ERROR_REASON_SEQUENCE_GAP: _ErrorReason.ValueType  # 24
+    """A record skips sequences. Status OUT_OF_RANGE; metadata: expected, actual."""
+    ERROR_REASON_RECORD_CONFLICT: _ErrorReason.ValueType  # 25
+    """A repeated record differs from the stored one of the same sequence. Status
+    FAILED_PRECONDITION; metadata: sequence.
+    """
+    ERROR_REASON_REVISION_EXPIRED: _ErrorReason.ValueType  # 26
+    """The log of this acquisition revision, or of this cursor, is no longer
+    kept. Status OUT_OF_RANGE; metadata: name, oldest.
+    """
+    ERROR_REASON_NOT_RECORDING: _ErrorReason.ValueType  # 27
+    """The sorting is not an acquisition, or one that has ended. Status
+    FAILED_PRECONDITION; metadata: name.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Names the reason of a failed call.
@@ -112,8 +130,8 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     Every failed call carries a gRPC status code, a message for people, and one
     google.rpc.ErrorInfo in the trailing metadata key
     "grpc-status-details-bin", with domain "spikewire", reason the name of one
-    of these values, and in metadata the names and numbers that the message
-    mentions. Clients ignore a reason that they do not know and go by the
+    of these values without its prefix ("SORTING_NOT_FOUND"), and in metadata
+    the names and numbers that the message mentions. Clients ignore a reason that they do not know and go by the
     status code. Retry on UNAVAILABLE only.
     """
 
@@ -199,5 +217,23 @@ metadata: offset, spike_count.
 ERROR_REASON_INVALID_VALUE: ErrorReason.ValueType  # 22
 """The values of a property or annotation do not fit the sorting. Status
 INVALID_ARGUMENT; metadata: key.
+"""
+ERROR_REASON_WRITER_FENCED: ErrorReason.ValueType  # 23
+"""Another writer took over the acquisition. Status ABORTED; metadata: name,
+epoch.
+"""
+ERROR_REASON_SEQUENCE_GAP: ErrorReason.ValueType  # 24
+"""A record skips sequences. Status OUT_OF_RANGE; metadata: expected, actual."""
+ERROR_REASON_RECORD_CONFLICT: ErrorReason.ValueType  # 25
+"""A repeated record differs from the stored one of the same sequence. Status
+FAILED_PRECONDITION; metadata: sequence.
+"""
+ERROR_REASON_REVISION_EXPIRED: ErrorReason.ValueType  # 26
+"""The log of this acquisition revision, or of this cursor, is no longer
+kept. Status OUT_OF_RANGE; metadata: name, oldest.
+"""
+ERROR_REASON_NOT_RECORDING: ErrorReason.ValueType  # 27
+"""The sorting is not an acquisition, or one that has ended. Status
+FAILED_PRECONDITION; metadata: name.
 """
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason
