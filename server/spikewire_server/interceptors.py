@@ -1,0 +1,102 @@
+"""What happens around every call: an id, a line in the log, errors as statuses."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+import structlog
+
+from spikewire.core.errors import SpikewireError
+from spikewire.wire.errors import status_of
+
+log = structlog.get_logger(__name__)
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Logs the end of each spikewire call and turns its exception into a status.
+
+    The exception is caught where the handler is *iterated*: wrapping only the
+    call would miss what a streaming handler raises.
+    """
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Return the handler of a call, wrapped if it is one of ours."""
+        handler = await continuation(details)
+        if handler is None or not details.method.startswith("/spikewire."):
+            return handler
+        wrap = _stream if handler.response_streaming else _unary
+        kind = (
+            f"{'stream' if handler.request_streaming else 'unary'}_"
+            f"{'stream' if handler.response_streaming else 'unary'}"
+        )
+        return getattr(grpc, f"{kind}_rpc_method_handler")(
+            wrap(getattr(handler, kind), details.method),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+
+def _unary(behaviour: Callable[..., Awaitable[Any]], method: str) -> Callable[..., Any]:
+    async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
+        started = time.monotonic()
+        try:
+            response = await behaviour(request, context)
+        except BaseException as error:
+            await _end(error, method, started, context)
+        log.info("call", method=method, code="OK", seconds=_since(started))
+        return response
+
+    return call
+
+
+def _stream(
+    behaviour: Callable[..., AsyncIterator[Any]], method: str
+) -> Callable[..., AsyncIterator[Any]]:
+    async def call(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+        started = time.monotonic()
+        try:
+            async with aclosing(behaviour(request, context)) as responses:  # type: ignore[type-var]
+                async for response in responses:
+                    yield response
+        except GeneratorExit:
+            log.info("call", method=method, code="CANCELLED", seconds=_since(started))
+            raise
+        except BaseException as error:
+            await _end(error, method, started, context)
+        log.info("call", method=method, code="OK", seconds=_since(started))
+
+    return call
+
+
+async def _end(
+    error: BaseException, method: str, started: float, context: grpc.aio.ServicerContext
+) -> None:
+    """Log why a call failed and end it with the status that says so."""
+    if isinstance(error, asyncio.CancelledError):
+        log.info("call", method=method, code="CANCELLED", seconds=_since(started))
+        raise error
+    if not isinstance(error, Exception) or isinstance(error, grpc.aio.AbortError):
+        raise error
+    request_id = uuid.uuid4().hex[:12]
+    status = status_of(error, request_id)
+    if isinstance(error, SpikewireError):
+        log.info(
+            "call", method=method, code=status.code.name, error=str(error), seconds=_since(started)
+        )
+    else:
+        log.exception("call failed", method=method, request_id=request_id, exc_info=error)
+    await context.abort(status.code, status.details, trailing_metadata=status.trailing_metadata)
+
+
+def _since(started: float) -> float:
+    return round(time.monotonic() - started, 6)

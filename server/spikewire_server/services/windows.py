@@ -1,0 +1,189 @@
+"""Which spikes a request wants: segments, units, frames, and how many are skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikewire.core.errors import (
+    InvalidValueError,
+    SegmentIndexError,
+    SegmentRequiredError,
+    UnitNotFoundError,
+)
+from spikewire.v1 import spike_train_service_pb2 as pb
+from spikewire.wire.chunks import MAX_CHUNK_SPIKES
+from spikewire.wire.unit_ids import unit_ids_from_proto
+from spikewire_server.library import OpenedSorting
+
+Int64Array = NDArray[np.int64]
+
+
+class WindowRequest(Protocol):
+    """What every request for spikes has."""
+
+    segment_index: int
+    start_frame: int
+    end_frame: int
+
+    def HasField(self, name: str) -> bool: ...  # noqa: N802
+
+
+@dataclass(frozen=True)
+class Window:
+    """The spikes that a request wants of an open sorting.
+
+    Attributes
+    ----------
+    segments : tuple of int
+        The segments, in order.
+    units : ndarray of int64 or None
+        Unit indices in the order asked for; None means all.
+    start_frame, end_frame : int or None
+        Half-open bounds in samples; None means without bound.
+    """
+
+    opened: OpenedSorting
+    segments: tuple[int, ...]
+    units: Int64Array | None
+    start_frame: int | None
+    end_frame: int | None
+
+    def unit_list(self) -> Int64Array:
+        """Return the unit indices, all of them if none were chosen."""
+        if self.units is None:
+            return np.arange(len(self.opened.unit_ids), dtype=np.int64)
+        return self.units
+
+    def positions(self, samples: Int64Array) -> slice:
+        """Return which of some ascending samples lie within the bounds."""
+        start, stop = 0, len(samples)
+        if self.start_frame is not None:
+            start = int(np.searchsorted(samples, self.start_frame))
+        if self.end_frame is not None:
+            stop = int(np.searchsorted(samples, self.end_frame))
+        return slice(start, max(start, stop))
+
+    def train(self, unit: int, segment: int) -> Int64Array:
+        """Return the samples of one unit within the bounds."""
+        train = self.opened.train(unit, segment)
+        return train[self.positions(train)]
+
+    def trains(self, segment: int, skip: int = 0) -> Iterator[tuple[int, Int64Array]]:
+        """Yield unit index and samples of each unit, less the first `skip` spikes."""
+        for unit in self.unit_list():
+            train = self.train(int(unit), segment)
+            skipped = min(skip, len(train))
+            skip -= skipped
+            if skipped < len(train) or not skipped:
+                yield int(unit), train[skipped:]
+
+    def train_count(self, segment: int) -> int:
+        """Return how many spikes `trains` yields in one segment."""
+        return sum(len(self.train(int(unit), segment)) for unit in self.unit_list())
+
+    def spikes(self, segment: int, skip: int = 0) -> Iterator[tuple[Int64Array, NDArray[np.uint]]]:
+        """Yield samples and unit indices in time order, block by block.
+
+        Blocks have at most one chunk's spikes and may be empty, so that whoever
+        iterates can stop between any two of them.
+        """
+        samples, unit_indices = self.opened.columns(segment)
+        window = self.positions(samples)
+        start = window.start if self.units is not None else min(window.start + skip, window.stop)
+        wanted = self._wanted_units()
+        for first in range(start, window.stop, MAX_CHUNK_SPIKES):
+            block = slice(first, min(first + MAX_CHUNK_SPIKES, window.stop))
+            if wanted is None:
+                yield samples[block], unit_indices[block]
+                continue
+            chosen = np.flatnonzero(wanted[unit_indices[block]])
+            skipped = min(skip, len(chosen))
+            skip -= skipped
+            chosen = chosen[skipped:] + first
+            yield samples[chosen], unit_indices[chosen]
+
+    def spike_count(self, segment: int) -> int:
+        """Return how many spikes `spikes` yields in one segment."""
+        if self.units is not None:
+            return sum(len(self.train(int(unit), segment)) for unit in np.unique(self.units))
+        window = self.positions(self.opened.columns(segment)[0])
+        return window.stop - window.start
+
+    def _wanted_units(self) -> NDArray[np.bool_] | None:
+        if self.units is None:
+            return None
+        wanted = np.zeros(len(self.opened.unit_ids), dtype=bool)
+        wanted[self.units] = True
+        return wanted
+
+
+def window_of(
+    request: WindowRequest, selection: pb.UnitSelection, opened: OpenedSorting, *, one_segment: bool
+) -> Window:
+    """Return what a request wants, checked against the sorting.
+
+    Parameters
+    ----------
+    one_segment : bool
+        Whether an absent segment is an error where there are several.
+
+    Raises
+    ------
+    SegmentIndexError, SegmentRequiredError, UnitNotFoundError
+        The sorting has no such segment or unit, or a segment must be named.
+    """
+    return Window(
+        opened,
+        _segments(request, opened.segment_count, one_segment),
+        _units(selection, opened.unit_ids),
+        request.start_frame if request.HasField("start_frame") else None,
+        request.end_frame if request.HasField("end_frame") else None,
+    )
+
+
+def _segments(request: WindowRequest, count: int, one_segment: bool) -> tuple[int, ...]:
+    if not request.HasField("segment_index"):
+        if one_segment and count != 1:
+            raise SegmentRequiredError(
+                f"the sorting has {count} segments: the request must name one by segment_index"
+            )
+        return tuple(range(count))
+    if request.segment_index >= count:
+        raise SegmentIndexError(
+            f"segment_index {request.segment_index} is out of range: the sorting has "
+            f"{count} segments"
+        )
+    return (request.segment_index,)
+
+
+def _units(selection: pb.UnitSelection, unit_ids: NDArray[np.generic]) -> Int64Array | None:
+    match selection.WhichOneof("units"):
+        case "unit_indices":
+            indices = np.array(selection.unit_indices.values, dtype=np.int64)
+            if indices.size and indices.max() >= len(unit_ids):
+                raise UnitNotFoundError(
+                    f"unit index {indices.max()} is out of range: the sorting has "
+                    f"{len(unit_ids)} units"
+                )
+            return indices
+        case "unit_ids":
+            positions = {unit_id: index for index, unit_id in enumerate(unit_ids.tolist())}
+            wanted = unit_ids_from_proto(selection.unit_ids).tolist()
+            unknown = [unit_id for unit_id in wanted if unit_id not in positions]
+            if unknown:
+                raise UnitNotFoundError(f"the sorting has no unit {unknown[0]!r}")
+            return np.array([positions[unit_id] for unit_id in wanted], dtype=np.int64)
+        case _:
+            return None
+
+
+def one_unit(window: Window) -> int:
+    """Return the unit of a request that must choose exactly one."""
+    if window.units is None or len(window.units) != 1:
+        raise InvalidValueError("field unit: exactly one unit must be chosen")
+    return int(window.units[0])
