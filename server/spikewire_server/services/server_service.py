@@ -8,6 +8,8 @@ from spikewire import __version__
 from spikewire.v1 import server_service_pb2 as pb
 from spikewire.v1 import server_service_pb2_grpc as rpc
 from spikewire.v1 import spike_train_pb2
+from spikewire.wire.dumps import MAX_DUMP_DEPTH
+from spikewire_server.library.names import MAX_NAME_BYTES
 from spikewire_server.settings import Settings
 
 

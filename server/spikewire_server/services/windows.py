@@ -30,7 +30,9 @@ class WindowRequest(Protocol):
     start_frame: int
     end_frame: int
 
-    def HasField(self, name: str) -> bool: ...  # noqa: N802
+    def HasField(self, name: str) -> bool:  # noqa: N802
+        """Return whether an optional field is there."""
+        ...
 
 
 @dataclass(frozen=True)
