@@ -7,6 +7,7 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
+
 from spikewire.core.errors import InvalidValueError, MalformedMessageError
 from spikewire.v1 import spike_train_pb2 as pb
 from spikewire.wire.chunks import MAX_CHUNK_SPIKES, PLAIN, ZSTD, decode_spikes, encode_spikes

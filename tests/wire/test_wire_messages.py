@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
+
 from spikewire.core import errors
 from spikewire.core.errors import InvalidTypeError, MalformedMessageError
 from spikewire.v1 import dump_pb2, error_reason_pb2, sorting_pb2

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from spikewire.core.errors import (
     InvalidTypeError,
     InvalidValueError,

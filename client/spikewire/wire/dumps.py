@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spikewire.core.dump import SortingReference
+from spikewire.core.dump import SortingReference, is_dump
 from spikewire.core.errors import DumpError, InvalidTypeError, InvalidValueError
 from spikewire.v1 import dump_pb2 as pb
 from spikewire.wire.values import (
@@ -62,10 +62,6 @@ def dump_from_proto(proto: pb.DumpDict) -> dict[str, Any]:
     return _dump_from_proto(proto, 1)
 
 
-def _is_dump(value: object) -> bool:
-    return isinstance(value, Mapping) and {"class", "kwargs", "version"} <= value.keys()
-
-
 def _dump_to_proto(dump: Mapping[str, Any], dumps: int, depth: int) -> pb.DumpDict:
     _check_depth(dumps)
     class_name, kwargs = dump.get("class"), dump.get("kwargs")
@@ -76,7 +72,7 @@ def _dump_to_proto(dump: Mapping[str, Any], dumps: int, depth: int) -> pb.DumpDi
         if isinstance(value, SortingReference):
             reference = pb.SortingReference(name=value.name, revision=value.revision or "")
             return pb.Value(sorting_value=reference)
-        if _is_dump(value):
+        if is_dump(value):
             return pb.Value(dump_value=_dump_to_proto(value, dumps + 1, depth + 1))
         return None
 
