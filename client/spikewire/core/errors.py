@@ -7,6 +7,7 @@ raises for the same mistake, so code written for either catches it.
 
     SpikewireError
     ├── SortingNotFoundError      (LookupError, ValueError)
+    │   └── SortingFileNotFoundError (FileNotFoundError)
     ├── UnitNotFoundError         (ValueError)
     ├── UnitSelectionError        (AssertionError, ValueError)
     ├── SegmentIndexError         (IndexError)
@@ -50,6 +51,10 @@ class SpikewireError(Exception):
 
 class SortingNotFoundError(SpikewireError, LookupError, ValueError):
     """No sorting has this name, or nothing lies at this path."""
+
+
+class SortingFileNotFoundError(SortingNotFoundError, FileNotFoundError):
+    """There is no file or folder at the path of a sorting."""
 
 
 class UnitNotFoundError(SpikewireError, ValueError):

@@ -1,1 +1,59 @@
-"""Filled in by the module that owns it."""
+"""File formats, one module a format; the names are those of `spikeinterface.extractors`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spikewire.core.numpy_sorting import NumpySorting
+from spikewire.core.registry import register_class, register_folder_loader, register_saver
+from spikewire.core.sorting import BaseSorting
+from spikewire.extractors.formats import Format, recognise
+from spikewire.extractors.npz import NpzSortingExtractor, read_npz_sorting
+from spikewire.extractors.numpy_folder import (
+    NumpyFolderSorting,
+    read_numpy_sorting_folder,
+    save_numpy_folder,
+)
+from spikewire.extractors.phy import (
+    KiloSortSortingExtractor,
+    PhySortingExtractor,
+    read_kilosort,
+    read_phy,
+)
+
+__all__ = [
+    "Format",
+    "KiloSortSortingExtractor",
+    "NpzSortingExtractor",
+    "NumpyFolderSorting",
+    "NumpySorting",
+    "PhySortingExtractor",
+    "read_kilosort",
+    "read_npz_sorting",
+    "read_numpy_sorting_folder",
+    "read_phy",
+    "recognise",
+]
+
+for _extractor in (
+    NpzSortingExtractor,
+    NumpyFolderSorting,
+    PhySortingExtractor,
+    KiloSortSortingExtractor,
+):
+    register_class(_extractor._dump_class, _extractor)
+
+register_saver("numpy_folder", save_numpy_folder)
+
+
+def _is_folder_of_a_format(path: Path) -> bool:
+    return path.is_dir() and recognise(path) is not None
+
+
+def _open_folder(path: Path) -> BaseSorting:
+    known = recognise(path)
+    assert known is not None
+    return known.open(path)
+
+
+register_folder_loader(_is_folder_of_a_format, _open_folder)
