@@ -63,7 +63,7 @@ async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     _on_signal(stop)
     library = Library(settings)
-    workers = Workers(settings.worker_threads)
+    workers = Workers(settings.workers)
     server = grpc.aio.server(interceptors=[CallInterceptor()], options=_channel_options(settings))
     health_service = _add_services(server, settings, library, workers)
     # Bound before the library starts: a port in use must not touch the store.
@@ -136,7 +136,8 @@ def _authority(host: str, port: int) -> str:
 
 
 async def _set_health(
-    service: health.aio.HealthServicer, status: health_pb2.HealthCheckResponse.ServingStatus
+    service: health.aio.HealthServicer,
+    status: health_pb2.HealthCheckResponse.ServingStatus.ValueType,
 ) -> None:
     for name in ("", *SERVICES):
         await service.set(name, status)

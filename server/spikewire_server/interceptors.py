@@ -14,11 +14,12 @@ import structlog
 
 from spikewire.core.errors import SpikewireError
 from spikewire.wire.errors import status_of
+from spikewire_server.services.context import Context
 
 log = structlog.get_logger(__name__)
 
 
-class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class CallInterceptor(grpc.aio.ServerInterceptor):
     """Logs the end of each spikewire call and turns its exception into a status.
 
     The exception is caught where the handler is *iterated*: wrapping only the
@@ -47,7 +48,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
 
 def _unary(behaviour: Callable[..., Awaitable[Any]], method: str) -> Callable[..., Any]:
-    async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
+    async def call(request: Any, context: Context) -> Any:
         started = time.monotonic()
         try:
             response = await behaviour(request, context)
@@ -62,7 +63,7 @@ def _unary(behaviour: Callable[..., Awaitable[Any]], method: str) -> Callable[..
 def _stream(
     behaviour: Callable[..., AsyncIterator[Any]], method: str
 ) -> Callable[..., AsyncIterator[Any]]:
-    async def call(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+    async def call(request: Any, context: Context) -> AsyncIterator[Any]:
         started = time.monotonic()
         try:
             async with aclosing(behaviour(request, context)) as responses:  # type: ignore[type-var]
@@ -78,9 +79,7 @@ def _stream(
     return call
 
 
-async def _end(
-    error: BaseException, method: str, started: float, context: grpc.aio.ServicerContext
-) -> None:
+async def _end(error: BaseException, method: str, started: float, context: Context) -> None:
     """Log why a call failed and end it with the status that says so."""
     if isinstance(error, asyncio.CancelledError):
         log.info("call", method=method, code="CANCELLED", seconds=_since(started))

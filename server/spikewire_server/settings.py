@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import platformdirs
-from spikewire.core.errors import InvalidNameError, InvalidValueError
 
+from spikewire.core.errors import InvalidNameError, InvalidValueError
 from spikewire_server.library.names import check_name
 
 ENV_PREFIX = "SPIKEWIRE_"
@@ -142,6 +142,9 @@ class Settings:
     max_property_bytes: int = 256 * _MIB
     """Bytes of the largest property or annotation that is accepted."""
 
+    log_level: str = "info"
+    """What is logged, and everything worse: debug, info, warning or error."""
+
     def __post_init__(self) -> None:
         labels = [root.label for root in self.roots]
         for label in labels:
@@ -157,6 +160,10 @@ class Settings:
         for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise InvalidValueError(f"{name} is {getattr(self, name)}, but must be positive")
+        if self.log_level not in _LOG_LEVELS:
+            raise InvalidValueError(
+                f"the log level {self.log_level!r} is none of {', '.join(_LOG_LEVELS)}"
+            )
         if not self.insecure and not _is_loopback(self.host):
             raise InvalidValueError(
                 f"listening on {self.host!r} would let anybody on the network read and write "
@@ -226,6 +233,7 @@ _POSITIVE = (
     "max_unit_count",
     "max_property_bytes",
 )
+_LOG_LEVELS = ("debug", "info", "warning", "error")
 _PLURAL = ("roots", "sampling_frequency")
 
 

@@ -538,7 +538,7 @@ class QueryResponse(google.protobuf.message.Message):
     REVISION_FIELD_NUMBER: builtins.int
     SPIKE_COUNT_FIELD_NUMBER: builtins.int
     revision: builtins.str
-    """The revision that is read; in the first message."""
+    """The revision that was read."""
     spike_count: builtins.int
     """How many spikes the window holds; if the chunks hold fewer, the window is
     too large for a session and wants GetUnitSpikeTrains.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,7 +32,7 @@ __all__ = ["MAX_CHUNK_SPIKES", "PLAIN", "ZSTD", "decode_spikes", "encode_spikes"
 
 def encode_spikes(
     samples: Int64Array,
-    unit_indices: Int64Array,
+    unit_indices: NDArray[np.integer[Any]],
     segment_index: int = 0,
     codec: Codec = PLAIN,
 ) -> Iterator[pb.SpikeChunk]:
@@ -42,7 +42,7 @@ def encode_spikes(
     ----------
     samples : ndarray of int64, shape (n,)
         Sample indices, ascending; they may be negative.
-    unit_indices : ndarray of int64, shape (n,)
+    unit_indices : ndarray of int, shape (n,)
         The unit of each spike, as a position in the sorting's unit ids.
     segment_index : int
         The segment that the spikes are in.
@@ -115,7 +115,7 @@ def decode_spikes(
 
 
 def _encode_chunk(
-    samples: Int64Array, unit_indices: Int64Array, segment_index: int, codec: Codec
+    samples: Int64Array, unit_indices: NDArray[np.integer[Any]], segment_index: int, codec: Codec
 ) -> pb.SpikeChunk:
     samples = np.ascontiguousarray(samples, dtype=np.int64)
     gaps = encode_gaps(ascending_gaps(samples))
@@ -157,7 +157,7 @@ def ascending_gaps(samples: Int64Array) -> NDArray[np.uint64]:
     return gaps
 
 
-def _encode_units(unit_indices: Int64Array) -> tuple[int, int, bytes]:
+def _encode_units(unit_indices: NDArray[np.integer[Any]]) -> tuple[int, int, bytes]:
     first, last = int(unit_indices.min()), int(unit_indices.max())
     if first < 0 or last >= 1 << 32:
         raise InvalidValueError(

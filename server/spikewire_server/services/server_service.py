@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import grpc
-
 from spikewire import __version__
 from spikewire.v1 import server_service_pb2 as pb
 from spikewire.v1 import server_service_pb2_grpc as rpc
 from spikewire.v1 import spike_train_pb2
 from spikewire.wire.dumps import MAX_DUMP_DEPTH
 from spikewire_server.library.names import MAX_NAME_BYTES
+from spikewire_server.services.context import Context
 from spikewire_server.settings import Settings
 
 
@@ -20,7 +19,7 @@ class ServerServicer(rpc.ServerServiceServicer):
         self._settings = settings
 
     async def GetServerInfo(  # noqa: N802
-        self, request: pb.GetServerInfoRequest, context: grpc.aio.ServicerContext
+        self, request: pb.GetServerInfoRequest, context: Context
     ) -> pb.GetServerInfoResponse:
         """Return the version, the features and the limits."""
         settings = self._settings

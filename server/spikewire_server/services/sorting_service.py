@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-import grpc
 from numpy.typing import NDArray
 
 from spikewire.core.errors import InvalidValueError, UploadIncompleteError
@@ -15,6 +14,7 @@ from spikewire.wire.dumps import dump_from_proto, dump_to_proto
 from spikewire.wire.properties import PropertyAssembler, property_to_slices
 from spikewire.wire.values import value_from_proto, value_to_proto
 from spikewire_server.library import Library
+from spikewire_server.services.context import Context
 from spikewire_server.services.descriptions import entry_to_proto
 from spikewire_server.services.pages import name_before, page_size, page_token
 from spikewire_server.services.uploads import receive_upload
@@ -31,7 +31,7 @@ class SortingServicer(rpc.SortingServiceServicer):
         self._settings = settings
 
     async def ListSortings(  # noqa: N802
-        self, request: pb.ListSortingsRequest, context: grpc.aio.ServicerContext
+        self, request: pb.ListSortingsRequest, context: Context
     ) -> pb.ListSortingsResponse:
         """List a page of sortings."""
         limit = page_size(request.page_size)
@@ -49,14 +49,14 @@ class SortingServicer(rpc.SortingServiceServicer):
         return response
 
     async def GetSorting(  # noqa: N802
-        self, request: pb.GetSortingRequest, context: grpc.aio.ServicerContext
+        self, request: pb.GetSortingRequest, context: Context
     ) -> pb.GetSortingResponse:
         """Describe one sorting as it is now."""
         entry = await self._workers.run(self._library.describe, request.name)
         return pb.GetSortingResponse(sorting=entry_to_proto(entry))
 
     async def GetProperty(  # noqa: N802
-        self, request: pb.GetPropertyRequest, context: grpc.aio.ServicerContext
+        self, request: pb.GetPropertyRequest, context: Context
     ) -> AsyncIterator[pb.GetPropertyResponse]:
         """Stream the values of one property."""
         values, etag = await self._workers.run(
@@ -69,7 +69,7 @@ class SortingServicer(rpc.SortingServiceServicer):
     async def SetProperty(  # noqa: N802
         self,
         request_iterator: AsyncIterator[pb.SetPropertyRequest],
-        context: grpc.aio.ServicerContext,
+        context: Context,
     ) -> pb.SetPropertyResponse:
         """Set one property of all units."""
         header: pb.SetPropertyRequest | None = None
@@ -94,7 +94,7 @@ class SortingServicer(rpc.SortingServiceServicer):
         return pb.SetPropertyResponse(etag=etag)
 
     async def DeleteProperty(  # noqa: N802
-        self, request: pb.DeletePropertyRequest, context: grpc.aio.ServicerContext
+        self, request: pb.DeletePropertyRequest, context: Context
     ) -> pb.DeletePropertyResponse:
         """Remove one property."""
         if_etag = request.if_etag if request.HasField("if_etag") else None
@@ -102,7 +102,7 @@ class SortingServicer(rpc.SortingServiceServicer):
         return pb.DeletePropertyResponse()
 
     async def GetAnnotations(  # noqa: N802
-        self, request: pb.GetAnnotationsRequest, context: grpc.aio.ServicerContext
+        self, request: pb.GetAnnotationsRequest, context: Context
     ) -> pb.GetAnnotationsResponse:
         """Return all annotations."""
         annotations = await self._workers.run(self._library.get_annotations, request.name)
@@ -114,7 +114,7 @@ class SortingServicer(rpc.SortingServiceServicer):
         )
 
     async def SetAnnotation(  # noqa: N802
-        self, request: pb.SetAnnotationRequest, context: grpc.aio.ServicerContext
+        self, request: pb.SetAnnotationRequest, context: Context
     ) -> pb.SetAnnotationResponse:
         """Set one annotation."""
         etag = await self._workers.run(
@@ -127,7 +127,7 @@ class SortingServicer(rpc.SortingServiceServicer):
         return pb.SetAnnotationResponse(etag=etag)
 
     async def DeleteAnnotation(  # noqa: N802
-        self, request: pb.DeleteAnnotationRequest, context: grpc.aio.ServicerContext
+        self, request: pb.DeleteAnnotationRequest, context: Context
     ) -> pb.DeleteAnnotationResponse:
         """Remove one annotation."""
         if_etag = request.if_etag if request.HasField("if_etag") else None
@@ -135,7 +135,7 @@ class SortingServicer(rpc.SortingServiceServicer):
         return pb.DeleteAnnotationResponse()
 
     async def RegisterSorting(  # noqa: N802
-        self, request: pb.RegisterSortingRequest, context: grpc.aio.ServicerContext
+        self, request: pb.RegisterSortingRequest, context: Context
     ) -> pb.RegisterSortingResponse:
         """Make a view from a dump dict."""
         entry = await self._workers.run(
@@ -147,7 +147,7 @@ class SortingServicer(rpc.SortingServiceServicer):
         return pb.RegisterSortingResponse(sorting=entry_to_proto(entry))
 
     async def DumpSorting(  # noqa: N802
-        self, request: pb.DumpSortingRequest, context: grpc.aio.ServicerContext
+        self, request: pb.DumpSortingRequest, context: Context
     ) -> pb.DumpSortingResponse:
         """Return the dump dict of a sorting."""
         dump = await self._workers.run(self._library.dump, request.name)
@@ -156,14 +156,14 @@ class SortingServicer(rpc.SortingServiceServicer):
     async def UploadSorting(  # noqa: N802
         self,
         request_iterator: AsyncIterator[pb.UploadSortingRequest],
-        context: grpc.aio.ServicerContext,
+        context: Context,
     ) -> pb.UploadSortingResponse:
         """Take a sorting into the store."""
         entry = await receive_upload(request_iterator, self._library, self._workers, self._settings)
         return pb.UploadSortingResponse(sorting=entry_to_proto(entry))
 
     async def SaveSorting(  # noqa: N802
-        self, request: pb.SaveSortingRequest, context: grpc.aio.ServicerContext
+        self, request: pb.SaveSortingRequest, context: Context
     ) -> pb.SaveSortingResponse:
         """Copy a sorting into the store."""
         entry = await self._workers.run_stoppable(
@@ -178,7 +178,7 @@ class SortingServicer(rpc.SortingServiceServicer):
         return pb.SaveSortingResponse(sorting=entry_to_proto(entry))
 
     async def DeleteSorting(  # noqa: N802
-        self, request: pb.DeleteSortingRequest, context: grpc.aio.ServicerContext
+        self, request: pb.DeleteSortingRequest, context: Context
     ) -> pb.DeleteSortingResponse:
         """Remove a sorting."""
         await self._workers.run(self._library.delete, request.name, request.if_revision)

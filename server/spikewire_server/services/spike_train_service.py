@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
-import grpc
 import numpy as np
 
 from spikewire.core.errors import InvalidValueError, OffsetOutOfRangeError
@@ -16,6 +15,7 @@ from spikewire.v1 import spike_train_service_pb2_grpc as rpc
 from spikewire.wire.chunks import MAX_CHUNK_SPIKES, PLAIN, ZSTD, encode_spikes
 from spikewire.wire.trains import encode_trains
 from spikewire_server.library import Library, OpenedSorting
+from spikewire_server.services.context import Context
 from spikewire_server.services.windows import Window, one_unit, window_of
 from spikewire_server.workers import Workers
 
@@ -33,7 +33,7 @@ class SpikeTrainServicer(rpc.SpikeTrainServiceServicer):
         self._workers = workers
 
     async def GetUnitSpikeTrain(  # noqa: N802
-        self, request: pb.GetUnitSpikeTrainRequest, context: grpc.aio.ServicerContext
+        self, request: pb.GetUnitSpikeTrainRequest, context: Context
     ) -> pb.GetUnitSpikeTrainResponse:
         """Return the train of one unit, or its first chunk."""
         return await self._workers.run(self._unit_spike_train, request)
@@ -56,7 +56,7 @@ class SpikeTrainServicer(rpc.SpikeTrainServiceServicer):
         )
 
     async def GetUnitSpikeTrains(  # noqa: N802
-        self, request: pb.GetUnitSpikeTrainsRequest, context: grpc.aio.ServicerContext
+        self, request: pb.GetUnitSpikeTrainsRequest, context: Context
     ) -> AsyncIterator[pb.GetUnitSpikeTrainsResponse]:
         """Stream the trains of many units, packed."""
         async for message in self._iterate(self._unit_spike_trains(request)):
@@ -76,7 +76,7 @@ class SpikeTrainServicer(rpc.SpikeTrainServiceServicer):
         opened.verify()
 
     async def StreamSpikes(  # noqa: N802
-        self, request: pb.StreamSpikesRequest, context: grpc.aio.ServicerContext
+        self, request: pb.StreamSpikesRequest, context: Context
     ) -> AsyncIterator[pb.StreamSpikesResponse]:
         """Stream spikes in the order of the spike vector."""
         async for message in self._iterate(self._spikes(request)):
@@ -97,7 +97,7 @@ class SpikeTrainServicer(rpc.SpikeTrainServiceServicer):
         opened.verify()
 
     async def CountSpikes(  # noqa: N802
-        self, request: pb.CountSpikesRequest, context: grpc.aio.ServicerContext
+        self, request: pb.CountSpikesRequest, context: Context
     ) -> pb.CountSpikesResponse:
         """Count spikes by segment and unit."""
         return await self._workers.run(self._count, request)
@@ -113,7 +113,7 @@ class SpikeTrainServicer(rpc.SpikeTrainServiceServicer):
         return answer
 
     async def Query(  # noqa: N802
-        self, request_iterator: AsyncIterator[pb.QueryRequest], context: grpc.aio.ServicerContext
+        self, request_iterator: AsyncIterator[pb.QueryRequest], context: Context
     ) -> AsyncIterator[pb.QueryResponse]:
         """Answer one window after the other."""
         opened: OpenedSorting | None = None
@@ -140,12 +140,12 @@ class SpikeTrainServicer(rpc.SpikeTrainServiceServicer):
                 yield message  # type: ignore[misc]
 
 
-def _query(opened: OpenedSorting, request: pb.QueryRequest, revision: str) -> pb.QueryResponse:
+def _query(opened: OpenedSorting, request: pb.QueryRequest) -> pb.QueryResponse:
     window = window_of(request, request.units, opened, one_segment=True)
     (segment,) = window.segments
     chunks = islice(encode_trains(window.trains(segment), segment), MAX_QUERY_CHUNKS)
     answer = pb.QueryResponse(
-        chunks=chunks, revision=revision, spike_count=window.train_count(segment)
+        chunks=chunks, revision=opened.revision, spike_count=window.train_count(segment)
     )
     opened.verify()
     return answer
@@ -180,6 +180,6 @@ def _segment_counts(window: Window, segment: int) -> pb.SegmentCounts:
     return pb.SegmentCounts(segment_index=segment, unit_counts=counts, last_sample=last)
 
 
-def _codec(accepted: Sequence[chunks_pb.SpikeCodec]) -> chunks_pb.SpikeCodec:
+def _codec(accepted: Sequence[chunks_pb.SpikeCodec.ValueType]) -> chunks_pb.SpikeCodec.ValueType:
     """Return the codec to send: zstd to whoever asks for it, since plain needs no asking."""
     return ZSTD if ZSTD in accepted else PLAIN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +23,13 @@ from spikewire_server.library import OpenedSorting
 Int64Array = NDArray[np.int64]
 
 
-class WindowRequest(Protocol):
-    """What every request for spikes has."""
-
-    segment_index: int
-    start_frame: int
-    end_frame: int
-
-    def HasField(self, name: str) -> bool:  # noqa: N802
-        """Return whether an optional field is there."""
-        ...
+WindowRequest: TypeAlias = (
+    pb.GetUnitSpikeTrainRequest
+    | pb.GetUnitSpikeTrainsRequest
+    | pb.StreamSpikesRequest
+    | pb.CountSpikesRequest
+    | pb.QueryRequest
+)
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ class Window:
         """Return how many spikes `trains` yields in one segment."""
         return sum(len(self.train(int(unit), segment)) for unit in self.unit_list())
 
-    def spikes(self, segment: int, skip: int = 0) -> Iterator[tuple[Int64Array, NDArray[np.uint]]]:
+    def spikes(self, segment: int, skip: int = 0) -> Iterator[tuple[Int64Array, NDArray[Any]]]:
         """Yield samples and unit indices in time order, block by block.
 
         Blocks have at most one chunk's spikes and may be empty, so that whoever
