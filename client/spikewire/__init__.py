@@ -2,6 +2,91 @@
 
 from __future__ import annotations
 
-from spikewire._version import __version__
+import importlib
+from typing import TYPE_CHECKING
 
-__all__ = ["__version__"]
+from spikewire._version import __version__
+from spikewire.core import errors
+from spikewire.core.dtypes import minimum_spike_dtype, unit_period_dtype
+from spikewire.core.errors import SpikewireError
+from spikewire.core.loading import (
+    load,
+    load_extractor,
+    load_extractor_from_dict,
+    load_extractor_from_json,
+    load_extractor_from_pickle,
+)
+from spikewire.core.numpy_sorting import NumpySorting, NumpySortingSegment
+from spikewire.core.registry import register_class, register_url_scheme
+from spikewire.core.segment import BaseSortingSegment, SpikeVectorSortingSegment
+from spikewire.core.shared_memory import SharedMemorySorting
+from spikewire.core.sorting import BaseSorting
+from spikewire.core.spike_vector import spike_vector_to_indices, spike_vector_to_spike_trains
+from spikewire.core.units_selection import UnitsSelectionSorting
+from spikewire.extractors import (
+    NpzSortingExtractor,
+    NumpyFolderSorting,
+    read_npz_sorting,
+    read_numpy_sorting_folder,
+)
+
+if TYPE_CHECKING:
+    from spikewire.remote import Client, RemoteSorting, connect
+
+__all__ = [
+    "BaseSorting",
+    "BaseSortingSegment",
+    "Client",
+    "NpzSortingExtractor",
+    "NumpyFolderSorting",
+    "NumpySorting",
+    "NumpySortingSegment",
+    "RemoteSorting",
+    "SharedMemorySorting",
+    "SpikeVectorSortingSegment",
+    "SpikewireError",
+    "UnitsSelectionSorting",
+    "__version__",
+    "connect",
+    "errors",
+    "load",
+    "load_extractor",
+    "load_extractor_from_dict",
+    "load_extractor_from_json",
+    "load_extractor_from_pickle",
+    "minimum_spike_dtype",
+    "read_npz_sorting",
+    "read_numpy_sorting_folder",
+    "spike_vector_to_indices",
+    "spike_vector_to_spike_trains",
+    "unit_period_dtype",
+]
+
+# What loads grpc is loaded on first use, so that files are read without it.
+_REMOTE_NAMES = ("Client", "RemoteSorting", "connect")
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        if name in _REMOTE_NAMES:
+            return getattr(importlib.import_module("spikewire.remote"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__():
+        return sorted({*globals(), *__all__})
+
+
+def _remote_sorting() -> type[BaseSorting]:
+    from spikewire.remote import RemoteSorting
+
+    return RemoteSorting
+
+
+def _open_url(url: str) -> BaseSorting:
+    from spikewire.remote import open_url
+
+    return open_url(url)
+
+
+register_class("spikewire.bridges.spikeinterface.RemoteSorting", _remote_sorting)
+register_url_scheme("spikewire", _open_url)

@@ -1,0 +1,116 @@
+"""Copies of sortings: clones, in memory, in shared memory, in files."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+from spikewire.core.dumping import SortingDumps
+from spikewire.core.errors import InvalidValueError
+from spikewire.core.registry import saver
+
+if TYPE_CHECKING:
+    from spikewire.core.numpy_sorting import NumpySorting
+    from spikewire.core.shared_memory import SharedMemorySorting
+    from spikewire.core.sorting import BaseSorting
+
+#: Arguments of `save` that were dropped from SpikeInterface, or never did anything for sortings.
+_IGNORED_SAVE_OPTIONS = ("verbose", "n_jobs", "progress_bar", "chunk_duration", "total_memory")
+
+
+class SortingCopies(SortingDumps):
+    """The methods of `BaseSorting` that copy."""
+
+    def clone(self) -> BaseSorting:
+        """A new object of the same class, spikes and metadata; times are not copied."""
+        metadata = deepcopy((dict(self._annotations), dict(self._properties)))
+        return rebuild(type(self._this), self._kwargs, *metadata)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        # Everything that the constructor takes, and metadata: a spawned process gets the same.
+        metadata = dict(self._annotations), dict(self._properties)
+        return rebuild, (type(self), self._kwargs, *metadata)
+
+    def to_numpy_sorting(self, propagate_cache: bool = True) -> NumpySorting:
+        """The spikes in memory, without metadata; a recording and start times are kept.
+
+        Parameters
+        ----------
+        propagate_cache : bool, default: True
+            Accepted for SpikeInterface's sake.
+        """
+        from spikewire.core.numpy_sorting import NumpySorting
+
+        return NumpySorting.from_sorting(self._this)
+
+    def to_shared_memory_sorting(self) -> SharedMemorySorting:
+        """The spikes in memory that other processes can map."""
+        from spikewire.core.shared_memory import SharedMemorySorting
+
+        return SharedMemorySorting.from_sorting(self._this)
+
+    def to_multiprocessing(self, n_jobs: int) -> BaseSorting:
+        """A sorting that is cheap to hand to `n_jobs` processes: itself where it is that."""
+        from spikewire.core.numpy_sorting import NumpySorting
+        from spikewire.core.shared_memory import SharedMemorySorting
+
+        if n_jobs == 1:
+            return (
+                self._this
+                if self._reads_before_caching == 0
+                else NumpySorting.from_sorting(self._this)
+            )
+        return SharedMemorySorting.from_sorting(self._this)
+
+    def save(self, format: str = "numpy_folder", **options: Any) -> BaseSorting:  # noqa: A002
+        """Write spikes and metadata, and give the sorting that reads what was written.
+
+        Parameters
+        ----------
+        format : str, default: "numpy_folder"
+            "numpy_folder", "zarr" (with the extra), "memory"; "npz_folder" is deprecated.
+        **options
+            `folder` (all formats but "memory"), `overwrite`, and others of the format.
+
+        Raises
+        ------
+        InvalidValueError
+            If the format is unknown or `folder` is missing.
+        SortingExistsError
+            If something lies at `folder` and `overwrite` is not True.
+        """
+        ignored = [name for name in _IGNORED_SAVE_OPTIONS if name in options]
+        for name in ignored:
+            del options[name]
+        if ignored:
+            warnings.warn(
+                f"save() ignores {', '.join(ignored)}, which SpikeInterface 0.105 has dropped",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+        write = saver(format)
+        if format != "memory" and options.get("folder") is None:
+            raise InvalidValueError(f"format {format!r} needs 'folder'")
+        saved = write(self._this, **options)
+        if self._recording is not None and format != "memory":
+            warnings.warn(
+                "the registered recording is not saved: the sorting will be loaded without it",
+                stacklevel=2,
+            )
+            saved.register_recording(self._recording)
+        return saved
+
+
+def rebuild(
+    sorting_class: type[BaseSorting],
+    kwargs: dict[str, Any],
+    annotations: dict[str, Any],
+    properties: dict[str, Any],
+) -> BaseSorting:
+    """A sorting from its class, its constructor's arguments and its metadata."""
+    sorting = sorting_class(**kwargs)
+    sorting._annotations = annotations
+    sorting._properties = properties
+    return sorting
