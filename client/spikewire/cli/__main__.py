@@ -1,0 +1,5 @@
+"""`python -m spikewire.cli` is the `spikewire` command."""
+
+from spikewire.cli import main
+
+main()
