@@ -180,12 +180,12 @@ def status_of(error: Exception, request_id: str) -> ErrorStatus:
     return ErrorStatus(row.code, message, ((_DETAILS_KEY, status.SerializeToString()),))
 
 
-def error_from_rpc(error: grpc.RpcError, address: str, method: str) -> errors.SpikewireError:
+def error_from_rpc(error: Exception, address: str, method: str) -> errors.SpikewireError:
     """Return the exception that a failed call means.
 
     Parameters
     ----------
-    error : grpc.RpcError
+    error : grpc.RpcError or grpc.FutureCancelledError
         What grpc raised.
     address : str
         The server's address, for the message.

@@ -1,0 +1,121 @@
+"""Mappings whose keys are known and whose values are fetched on first use."""
+
+from __future__ import annotations
+
+import threading
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Any
+
+from spikewire.core.errors import AnnotationNotFoundError
+from spikewire.remote.metadata import Tagged
+
+_NOT_FETCHED: Any = object()
+
+
+class LazyMapping(MutableMapping[str, Any]):
+    """What a server has under some keys, and what was put beside it here.
+
+    Safe to use from many threads.
+
+    Parameters
+    ----------
+    etags : mapping
+        The keys that the server has, in order, with the etags that they had when
+        they were listed.
+    """
+
+    def __init__(self, etags: Mapping[str, str]) -> None:
+        self._tagged = {key: Tagged(_NOT_FETCHED, etag) for key, etag in etags.items()}
+        self._lock = threading.RLock()
+        self.is_edited = False
+
+    def __getitem__(self, key: str) -> Any:
+        value = self._tagged[key].value
+        if value is _NOT_FETCHED:
+            with self._lock:
+                if self._tagged[key].value is _NOT_FETCHED:
+                    self._fetch(key)
+                value = self._tagged[key].value
+        return value
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Put a value here only; the server keeps its own."""
+        self.is_edited = True
+        self._tagged[key] = Tagged(value, self.etag(key))
+
+    def __delitem__(self, key: str) -> None:
+        """Remove a key here only."""
+        del self._tagged[key]
+        self.is_edited = True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._tagged))
+
+    def __len__(self) -> int:
+        return len(self._tagged)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._tagged  # Mapping's own would fetch the value
+
+    def etag(self, key: str) -> str:
+        """Return the etag of what is known of a key; "" if the server has no such key."""
+        tagged = self._tagged.get(key)
+        return "" if tagged is None else tagged.etag
+
+    def written(self, key: str, tagged: Tagged) -> None:
+        """Note what was written to the server."""
+        self._tagged[key] = tagged
+
+    def removed(self, key: str) -> None:
+        """Note that a key was removed from the server."""
+        del self._tagged[key]
+
+    @abstractmethod
+    def _fetch(self, key: str) -> None:
+        """Fetch the value of a key, under the lock."""
+
+
+class LazyProperties(LazyMapping):
+    """Fetches each property on its own: they may be large.
+
+    Parameters
+    ----------
+    etags : mapping
+        As for `LazyMapping`.
+    fetch : callable
+        Returns the values of a property.
+    """
+
+    def __init__(self, etags: Mapping[str, str], fetch: Callable[[str], Tagged]) -> None:
+        super().__init__(etags)
+        self._fetch_one = fetch
+
+    def _fetch(self, key: str) -> None:
+        self._tagged[key] = self._fetch_one(key)
+
+
+class LazyAnnotations(LazyMapping):
+    """Fetches all annotations at once: they are small.
+
+    Parameters
+    ----------
+    etags : mapping
+        As for `LazyMapping`.
+    fetch : callable
+        Returns all annotations.
+    """
+
+    def __init__(self, etags: Mapping[str, str], fetch: Callable[[], Mapping[str, Tagged]]) -> None:
+        super().__init__(etags)
+        self._fetch_all = fetch
+
+    def _fetch(self, key: str) -> None:
+        fetched = self._fetch_all()
+        if key not in fetched:
+            raise AnnotationNotFoundError(
+                f"annotation {key!r} was removed from the server: refresh() shows what is left"
+            )
+        for other, tagged in self._tagged.items():
+            if tagged.value is _NOT_FETCHED and other in fetched:
+                self._tagged[other] = fetched[other]
