@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -24,8 +24,11 @@ from spikewire.remote.methods import (
     Rpc,
 )
 from spikewire.v1 import spike_train_service_pb2 as pb
-from spikewire.wire.gaps import ZSTD, Codec
+from spikewire.wire.gaps import ZSTD
 from spikewire.wire.unit_ids import selection_to_proto
+
+if TYPE_CHECKING:
+    from spikewire.wire.gaps import Codec
 
 StreamRequest = TypeVar("StreamRequest", pb.StreamSpikesRequest, pb.GetUnitSpikeTrainsRequest)
 StreamResponse = TypeVar("StreamResponse", pb.StreamSpikesResponse, pb.GetUnitSpikeTrainsResponse)

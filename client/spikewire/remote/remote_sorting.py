@@ -92,7 +92,7 @@ class RemoteSorting(BaseSorting):
             raise MalformedMessageError(f"the server did not describe the units of {info.name!r}")
         super().__init__(info.sampling_frequency, info.unit_ids)
         self._connection = connection
-        self._name = info.name
+        self._remote_name = info.name
         self._revision = info.revision
         self._mode = mode
         self._reader = SpikeReader(
@@ -114,6 +114,11 @@ class RemoteSorting(BaseSorting):
         return self._mode
 
     @property
+    def remote_name(self) -> str:
+        """The sorting's name on the server; `name` is the annotation."""
+        return self._remote_name
+
+    @property
     def revision(self) -> str:
         """The content that is pinned."""
         return self._revision
@@ -121,7 +126,7 @@ class RemoteSorting(BaseSorting):
     @property
     def url(self) -> str:
         """The address that `spikewire.load` opens."""
-        return self._connection.target.url(self._name)
+        return self._connection.target.url(self._remote_name)
 
     def __repr__(self) -> str:
         return f"{super().__repr__()}\n  {self.url}"
@@ -136,7 +141,7 @@ class RemoteSorting(BaseSorting):
         RevisionMismatchError
             The spikes have changed: open the sorting again.
         """
-        info = describe(self._connection, self._name)
+        info = describe(self._connection, self._remote_name)
         _check_revision(info, self._revision)
         self._take_metadata(info)
 
