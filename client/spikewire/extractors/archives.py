@@ -104,9 +104,11 @@ class NpzFile:
 
     def _data_offset(self, info: zipfile.ZipInfo) -> int:
         """Where a stored member's bytes begin, which only its local header tells."""
-        with open_binary(self.path) as file:
-            file.seek(info.header_offset)
-            header = file.read(_LOCAL_HEADER_BYTES)
+        header = b""
+        if info.header_offset >= 0:
+            with open_binary(self.path) as file:
+                file.seek(info.header_offset)
+                header = file.read(_LOCAL_HEADER_BYTES)
         if len(header) < _LOCAL_HEADER_BYTES or not header.startswith(b"PK\x03\x04"):
             raise FormatError(f"{self.path}: the archive is damaged before {info.filename}")
         name_length = int.from_bytes(header[26:28], "little")

@@ -11,11 +11,12 @@ import numpy as np
 
 from spikewire.core.dtypes import AnyArray
 from spikewire.core.errors import FormatError
-from spikewire.extractors.files import read_text
+from spikewire.extractors.files import open_binary, read_text
 
 #: Column name -> cluster id -> text of the cell.
 ClusterLabels = dict[str, dict[int, str]]
 
+_MAX_FIRST_LINE_BYTES = 64 * 1024
 _MISSING = ("", "nan", "NaN", "NA", "N/A", "None", "null")
 
 
@@ -70,6 +71,8 @@ def property_values(cells: dict[int, str], clusters: list[int]) -> AnyArray:
 
 def _columns(path: Path) -> ClusterLabels:
     """The columns of one file; none if it does not list clusters."""
+    if not _may_list_clusters(path):
+        return {}
     rows = _rows(path)
     header = next(rows, [])
     id_name = "cluster_id" if "cluster_id" in header else "id"
@@ -86,6 +89,13 @@ def _columns(path: Path) -> ClusterLabels:
             if name:
                 columns["cluster_id" if name == id_name else name][cluster] = cell
     return columns
+
+
+def _may_list_clusters(path: Path) -> bool:
+    """Whether the first line could name a column of ids; other tables need not be text even."""
+    with open_binary(path) as file:
+        first_line = file.read(_MAX_FIRST_LINE_BYTES).partition(b"\n")[0]
+    return b"id" in first_line
 
 
 def _rows(path: Path) -> Iterator[list[str]]:

@@ -48,8 +48,10 @@ class NpzSortingExtractor(BaseSorting):
         num_segments = _scalar(archive, "num_segment")
         if num_segments not in range(MAX_SEGMENTS + 1):
             raise FormatError(f"{path}: num_segment is {num_segments}")
+        sampling_frequency = _scalar(archive, "sampling_frequency")
+        unit_ids = archive.load("unit_ids")
         with blaming(path):
-            super().__init__(_scalar(archive, "sampling_frequency"), archive.load("unit_ids"))
+            super().__init__(sampling_frequency, unit_ids)
         for segment_index in range(int(num_segments)):
             table = ColumnTable(
                 path,

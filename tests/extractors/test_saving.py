@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from spikewire.core.errors import InvalidNameError, SortingExistsError, SortingFileNotFoundError
+from spikewire.extractors.folder_metadata import existing_folder
+from spikewire.extractors.saving import (
+    backup_path,
+    check_file_names,
+    is_leftover,
+    new_file,
+    new_folder,
+)
+
+
+def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "deep" / "folder"
+    with new_folder(target) as folder:
+        (folder / "a").write_text("1")
+        assert not target.exists()
+        assert is_leftover(folder)
+    assert (target / "a").read_text() == "1"
+    assert os.listdir(target.parent) == ["folder"]
+
+
+def test_a_failed_save_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), new_folder(tmp_path / "new" / "folder") as folder:  # noqa: PT012
+        (folder / "a").write_text("1")
+        raise RuntimeError
+    with pytest.raises(RuntimeError), new_file(tmp_path / "new" / "file") as file:  # noqa: PT012
+        file.write_text("1")
+        raise RuntimeError
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_exists_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SortingExistsError, match="overwrite=True"), new_folder(tmp_path / "folder"):
+        pytest.fail("nothing may be written")
+    with pytest.raises(FileExistsError), new_file(tmp_path / "folder"):
+        pytest.fail("nothing may be written")
+
+
+def test_what_appears_meanwhile_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SortingExistsError), new_folder(tmp_path / "folder") as folder:  # noqa: PT012
+        (tmp_path / "folder").mkdir()
+        (folder / "a").write_text("1")
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_the_old_folder_survives_until_the_new_one_is_whole(tmp_path: Path, failing: bool) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "old").write_text("old")
+    try:
+        with new_folder(target, overwrite=True) as folder:
+            (folder / "new").write_text("new")
+            assert (target / "old").read_text() == "old"
+            if failing:
+                raise RuntimeError
+    except RuntimeError:
+        pass
+    assert os.listdir(tmp_path) == ["folder"]
+    assert os.listdir(target) == (["old"] if failing else ["new"])
+
+
+def test_a_crash_between_the_renames_leaves_a_named_backup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "old").write_text("old")
+    rename = os.replace
+    renames = 0
+
+    class Crash(BaseException):
+        pass
+
+    def crash_at_the_second(source: Path, destination: Path) -> None:
+        nonlocal renames
+        renames += 1
+        if renames > 1:
+            raise Crash
+        rename(source, destination)
+
+    monkeypatch.setattr("spikewire.extractors.saving.os.replace", crash_at_the_second)
+    with pytest.raises(Crash), new_folder(target, overwrite=True) as folder:
+        (folder / "new").write_text("new")
+    monkeypatch.undo()
+    assert os.listdir(backup_path(target)) == ["old"]
+    assert is_leftover(backup_path(target))
+    with pytest.raises(SortingFileNotFoundError, match="spikewire-backup"):
+        existing_folder(target)
+    with new_folder(target, overwrite=True) as folder:
+        (folder / "new").write_text("new")
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_a_failed_second_rename_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "old").write_text("old")
+    rename = os.replace
+
+    def refuse_the_new_one(source: Path, destination: Path) -> None:
+        if "partial" in str(source):
+            raise PermissionError(source)
+        rename(source, destination)
+
+    monkeypatch.setattr("spikewire.extractors.saving.os.replace", refuse_the_new_one)
+    with pytest.raises(PermissionError), new_folder(target, overwrite=True):
+        pass
+    assert os.listdir(target) == ["old"]
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_files_are_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.write_text("old")
+    with new_file(target, overwrite=True) as file:
+        file.write_text("new")
+    assert target.read_text() == "new"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "../x",
+        "a/b",
+        "a\\b",
+        "C:x",
+        "a\nb",
+        "a\0",
+        "x.",
+        "x ",
+        " x",
+        ".x",
+        "..",
+        "NUL",
+        "con.text",
+        "Com1",
+        "a*",
+        "x" * 300,
+        "é" * 130,
+        "\ud800",
+    ],
+)
+def test_keys_that_are_no_file_names(key: str) -> None:
+    with pytest.raises(InvalidNameError, match="cannot become a file name"):
+        check_file_names(["fine", key])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("snr", "SNR"), ("ä", "a\u0308"), ("straße", "STRASSE")]
+)
+def test_keys_that_are_one_file_on_some_systems(one: str, other: str) -> None:
+    with pytest.raises(InvalidNameError, match="differ by case"):
+        check_file_names([one, other])
+
+
+def test_keys_that_are_file_names() -> None:
+    check_file_names(["snr", "max Δ amplitude (µV)", "a.b", "console", "x-1", "com10"])
