@@ -79,9 +79,13 @@ def address(server: dict[str, Any], image: dict[str, Any], tmp_path: Path) -> It
         env=os.environ | (server.get("environment") or {}),
     )
     with process:
-        assert process.stdout
-        yield f"127.0.0.1:{process.stdout.readline().rpartition(':')[2].strip()}"
-        process.terminate()
+        try:
+            assert process.stdout
+            ready = process.stdout.readline()
+            assert "listening on" in ready, "it did not start; its log is on standard error"
+            yield f"127.0.0.1:{ready.rpartition(':')[2].strip()}"
+        finally:
+            process.terminate()
     assert process.returncode == 0
 
 

@@ -3,24 +3,23 @@
 The output is that of the tutorial but for these differences:
 
 - random numbers: the tutorial had no seed, so the expected ones are worked out from ours;
-- the path of my_sorting.npz;
+- the path of my_sorting.npz, which is printed below each sorting that is read from it;
 - to_dict() says the version of today's dialect and has the key "spikewire" more;
 - save(folder=...) writes today's format, so the folder has other files in it, and
   what reads them is a NumpyFolderSorting;
-- remotely, a sorting of the server is a RemoteSorting, and so is the selection that
-  the server makes; its dump names the server, the sorting and its revision.
+- remotely, a sorting of the server is a RemoteSorting, the selection that the server
+  makes too, with its address below; a dump names server, sorting and revision.
 """
 
 from __future__ import annotations
 
 import ast
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -34,15 +33,12 @@ Unit ids = [1 2 3 4]
 Num. events for unit 1seg0 = {events}
 Num. events for first second of unit 1 seg1 = {events_of_first_second}
 {npz}: 4 units - 2 segments - 30.0kHz
-  {path}
 {rates}
 {selection}: 2 units - 2 segments - 30.0kHz
 {rates_of_selection}
 <dump>
 {npz}: 4 units - 2 segments - 30.0kHz
-  {path}
 {npz}: 4 units - 2 segments - 30.0kHz
-  {path}
 <listing>
 NumpyFolderSorting: 4 units - 2 segments - 30.0kHz
 """
@@ -79,8 +75,17 @@ def numbers() -> dict[str, Any]:
     }
 
 
-def run(tutorial: Path, *arguments: str, folder: Path) -> tuple[str, dict[str, Any], set[str]]:
-    """Return what the tutorial prints, its dump and its listing taken out."""
+class Printed(NamedTuple):
+    """What a tutorial printed."""
+
+    text: str
+    places: list[str]
+    """The second lines of sortings: where they are."""
+    dump: dict[str, Any]
+    listing: set[str]
+
+
+def run(tutorial: Path, *arguments: str, folder: Path) -> Printed:
     program = (
         "import numpy, runpy, sys; "
         f"numpy.random.seed({SEED}); "
@@ -88,47 +93,52 @@ def run(tutorial: Path, *arguments: str, folder: Path) -> tuple[str, dict[str, A
         "runpy.run_path(sys.argv[0], run_name='__main__')"
     )
     command = [sys.executable, "-W", "error", "-c", program, tutorial, *arguments]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env=os.environ | {"COLUMNS": "80"}
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    (dump,) = re.findall(r"^\{.*?\}$", done.stdout, re.MULTILINE | re.DOTALL)
-    (listing,) = re.findall(r"^\['.*?\]$", done.stdout, re.MULTILINE | re.DOTALL)
-    output = done.stdout.replace(dump, "<dump>").replace(listing, "<listing>")
-    return output, ast.literal_eval(dump), set(ast.literal_eval(listing))
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    text = done.stdout
+    (dump,) = re.findall(r"^\{.*?\}$", text, re.MULTILINE | re.DOTALL)
+    (listing,) = re.findall(r"^\['.*?\]$", text, re.MULTILINE | re.DOTALL)
+    text = text.replace(dump, "<dump>").replace(listing, "<listing>")
+    places = re.findall(r"^  (.*)\n", text, re.MULTILINE)
+    text = re.sub(r"^  .*\n", "", text, flags=re.MULTILINE)
+    return Printed(text, places, ast.literal_eval(dump), set(ast.literal_eval(listing)))
 
 
 def test_the_local_tutorial(tmp_path: Path) -> None:
-    output, dump, listing = run(EXAMPLES / "tutorial_local.py", folder=tmp_path)
-    path = tmp_path / "my_sorting.npz"
-    assert output == OUTPUT.format(
+    printed = run(EXAMPLES / "tutorial_local.py", folder=tmp_path)
+    assert printed.text == OUTPUT.format(
         numpy="NumpySorting",
         npz="NpzSortingExtractor",
         selection="UnitsSelectionSorting",
-        path=f"file_path: {path}",
         **numbers(),
     )
-    assert dump.pop("version") == "0.105.3"
-    assert dump.pop("spikewire")
-    assert dump == DUMP | {"kwargs": {"file_path": str(path)}}
-    assert listing >= LISTING
+    path = str(tmp_path / "my_sorting.npz")
+    assert printed.places == [f"file_path: {path}"] * 3
+    assert printed.dump.pop("version") == "0.105.3"
+    assert printed.dump.pop("spikewire")
+    assert printed.dump == DUMP | {"kwargs": {"file_path": path}}
+    assert printed.listing >= LISTING
 
 
 def test_the_remote_tutorial(tmp_path: Path, new_server: Callable[..., Any]) -> None:
     root = tmp_path / "root"
     root.mkdir()
     address = new_server(f"tutorial={root}").address
-    output, dump, listing = run(EXAMPLES / "tutorial_remote.py", address, folder=root)
-    assert output == OUTPUT.format(
-        numpy="RemoteSorting",
-        npz="RemoteSorting",
-        selection="RemoteSorting",
-        path="",
-        **numbers(),
+    printed = run(EXAMPLES / "tutorial_remote.py", address, folder=root)
+    assert printed.text == OUTPUT.format(
+        numpy="RemoteSorting", npz="RemoteSorting", selection="RemoteSorting", **numbers()
     )
-    assert dump
-    assert listing >= LISTING
+    npz = "tutorial/my_sorting.npz"
+    names = ["uploads/my_sorting", npz, "views/units_1_and_4", npz, npz]
+    assert printed.places == [f"spikewire://{address}/{name}" for name in names]
+    kwargs = printed.dump.pop("kwargs")
+    assert kwargs.pop("revision")
+    assert kwargs == {"target": address, "name": npz}
+    assert printed.dump.pop("version") == "0.105.3"
+    assert printed.dump.pop("spikewire")
+    remote = {"class": "spikewire.bridges.spikeinterface.RemoteSorting", "module": "spikewire"}
+    assert printed.dump == DUMP | remote
+    assert printed.listing >= LISTING
 
 
 @pytest.mark.parametrize("tutorial", ["tutorial_local.py", "tutorial_remote.py"])
@@ -151,6 +161,7 @@ def test_every_filter_of_the_tutorial_is_needed(
         cwd=root,
         capture_output=True,
         text=True,
+        check=False,
     )
     assert done.returncode
     assert name in done.stderr.splitlines()[-1]

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sys
 
+from spikewire.core.errors import SpikewireError
+
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command, or say what to install if its extra is missing."""
+    """Run the command; say what to install if its extra is missing."""
     try:
         from spikewire.cli.commands import spikewire
     except ModuleNotFoundError as error:
         if error.name not in ("click", "rich"):
             raise
         sys.exit("the spikewire command is an extra: pip install 'spikewire[cli]'")
-    spikewire()
+    try:
+        spikewire()
+    except SpikewireError as error:
+        sys.exit(f"spikewire: {error}")

@@ -8,10 +8,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import spikewire as sw
 from spikewire.cli.raster import raster
 from spikewire.core.errors import InvalidNameError, SortingNotFoundError
+from spikewire.extractors import recognise
 
 EXAMPLES = """
 \b
@@ -26,6 +28,11 @@ Examples:
   spikewire upload sessions/probe0 lab-server/rat7/probe0
   spikewire save lab-server/rat7/probe0 ./probe0
 """
+
+
+rate_option = click.option(
+    "--sampling-frequency", type=float, metavar="HZ", help="For local files that hold none."
+)
 
 
 @click.group(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -46,95 +53,109 @@ def list_sortings(where: str) -> None:
     with sw.connect(host) as client:
         for entry in client.list(prefix=prefix):
             table.add_row(
-                entry.name,
+                _text(entry.name),
                 _number(entry.unit_count),
                 _number(entry.segment_count),
                 _number(entry.spike_count),
                 _number(entry.sampling_frequency),
-                entry.state,
+                _text(entry.state),
             )
     _console().print(table)
 
 
 @spikewire.command()
 @click.argument("target")
-def show(target: str) -> None:
+@rate_option
+def show(target: str, sampling_frequency: float | None) -> None:
     """Show the units of a sorting, their spikes and properties."""
-    sorting = _open(target)
+    sorting = _open(target, sampling_frequency)
     console = _console()
-    console.print(repr(sorting), highlight=False, markup=False)
+    console.print(_text(sorting))
     for key in sorting.get_annotation_keys():
-        console.print(f"{key}: {sorting.get_annotation(key)}", highlight=False, markup=False)
+        console.print(_text(f"{key}: {sorting.get_annotation(key)}"))
     console.print()
-    keys = [key for key in sorting.get_property_keys() if sorting.get_property(key).ndim == 1]
+    counts = sorting.count_num_spikes_per_unit(outputs="array")
+    properties = {key: sorting.get_property(key) for key in sorting.get_property_keys()}
+    # A value of more dimensions would not fit a line.
+    columns = {
+        key: values for key, values in properties.items() if values is not None and values.ndim <= 2
+    }
     table = Table("unit", box=None, pad_edge=False)
     table.add_column("spikes", justify="right")
-    for key in keys:
-        table.add_column(key)
-    counts = sorting.count_num_spikes_per_unit(outputs="array")
-    columns = [sorting.get_property(key) for key in keys]
+    for key in columns:
+        table.add_column(_text(key))
     for row, unit_id in enumerate(sorting.unit_ids):
-        values = (str(column[row]) for column in columns)
-        table.add_row(str(unit_id), _number(counts[row]), *values)
+        values = (_text(column[row]) for column in columns.values())
+        table.add_row(_text(unit_id), _number(counts[row]), *values)
     console.print(table)
-    console.print(f"\n{_number(sorting.count_total_num_spikes())} spikes", highlight=False)
+    console.print(_text(f"{sorting.count_total_num_spikes():,} spikes"))
 
 
 @spikewire.command("raster")
 @click.argument("target")
 @click.option("--segment", default=0, show_default=True, help="Which segment.")
 @click.option("--units", default=50, show_default=True, help="How many units at most.")
-def draw(target: str, segment: int, units: int) -> None:
+@rate_option
+def draw(target: str, segment: int, units: int, sampling_frequency: float | None) -> None:
     """Draw the spikes of a sorting, a line a unit."""
     console = _console()
     for line in raster(
-        _open(target),
+        _open(target, sampling_frequency),
         segment,
         width=min(console.width, 160),
         max_units=units,
         ascii_only=not (console.encoding or "").startswith("utf"),
     ):
-        console.print(line, highlight=False, markup=False, no_wrap=True)
+        console.print(_text(line), no_wrap=True)
 
 
 @spikewire.command()
 @click.argument("path", type=click.Path(exists=True))
 @click.argument("to", metavar="HOST[:PORT]/NAME")
-def upload(path: str, to: str) -> None:
+@rate_option
+def upload(path: str, to: str, sampling_frequency: float | None) -> None:
     """Upload a sorting of this machine to a server."""
     host, name = _host_and_name(to)
     with sw.connect(host) as client:
-        click.echo(client.upload(sw.load(path), name))
+        _console().print(_text(client.upload(_open(path, sampling_frequency), name)))
 
 
 @spikewire.command()
 @click.argument("target")
 @click.argument("folder", type=click.Path())
-def save(target: str, folder: str) -> None:
+@rate_option
+def save(target: str, folder: str, sampling_frequency: float | None) -> None:
     """Save a sorting to a new folder of this machine, spikes and all."""
-    click.echo(_open(target).save(folder=folder))
+    _console().print(_text(_open(target, sampling_frequency).save(folder=folder)))
 
 
-def _open(target: str) -> sw.BaseSorting:
-    if target.startswith("spikewire://") or Path(target).exists():
-        return sw.load(target)
+def _open(target: str, sampling_frequency: float | None) -> sw.BaseSorting:
+    path = Path(target)
+    if path.exists():
+        known = recognise(path)
+        return known.open(path, sampling_frequency) if known else sw.load(path)
     if "/" not in target:
         raise SortingNotFoundError(
             f"there is no file or folder {target!r}; on a server it is HOST[:PORT]/NAME"
         )
-    return sw.load(f"spikewire://{target}")
+    return sw.RemoteSorting(*_host_and_name(target))
 
 
 def _host_and_name(target: str) -> tuple[str, str]:
-    host, _, name = target.removeprefix("spikewire://").partition("/")
+    host, _, name = target.partition("/")
     if not host or not name:
         raise InvalidNameError(f"{target!r} is not HOST[:PORT]/NAME")
     return host, name
 
 
+def _text(value: object) -> Text:
+    """Return text as it is: no markup, and nothing that would steer a terminal."""
+    return Text("".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in str(value)))
+
+
 def _number(value: float | None) -> str:
     """Return a number for reading, "" if it is not known."""
-    return "" if value is None else f"{value:,g}" if value != int(value) else f"{int(value):,}"
+    return "" if value is None else f"{value:,.15g}"
 
 
 def _console() -> Console:

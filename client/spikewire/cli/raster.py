@@ -97,7 +97,7 @@ def _levels(
     samples: npt.NDArray[np.int64], units: npt.NDArray[np.int64], unit_count: int, bins: int
 ) -> npt.NDArray[np.intp]:
     """Return how high each bin is drawn, 0 to 4: (unit_count, bins)."""
-    histogram = np.zeros((unit_count, bins))
+    histogram = np.zeros((unit_count, bins), np.intp)
     chosen = units < unit_count
     if chosen.any():
         # A difference of two samples may not fit an int64, but always fits an uint64.
@@ -107,7 +107,8 @@ def _levels(
         flat = np.bincount(units[chosen] * bins + column, minlength=histogram.size)
         histogram = flat.reshape(unit_count, bins)
     scale = np.log1p(max(histogram.max(initial=0), 1))
-    return np.ceil(np.log1p(histogram) / scale * _LEVELS).astype(np.intp)
+    levels: npt.NDArray[np.intp] = np.ceil(np.log1p(histogram) / scale * _LEVELS).astype(np.intp)
+    return levels
 
 
 def _braille(levels: npt.NDArray[np.intp]) -> list[str]:

@@ -1,0 +1,80 @@
+"""The public names, pinned: what is here stays, and what is public is here."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+import spikewire
+import spikewire.extractors
+
+# Ours alone.
+OURS = {"Client", "RemoteSorting", "SpikewireError", "__version__", "connect", "errors"}
+# SpikeInterface's, as it has them today ...
+TODAY = {
+    "BaseSorting",
+    "BaseSortingSegment",
+    "NpzSortingExtractor",
+    "NumpyFolderSorting",
+    "NumpySorting",
+    "SharedMemorySorting",
+    "SpikeVectorSortingSegment",
+    "UnitsSelectionSorting",
+    "generate_sorting",
+    "load",
+    "read_npz_sorting",
+    "read_numpy_sorting_folder",
+    "spike_vector_to_indices",
+    "spike_vector_to_spike_trains",
+}
+# ... and as it once had them, or has them further inside.
+BEFORE = {
+    "NumpySortingSegment",
+    "load_extractor",
+    "load_extractor_from_dict",
+    "load_extractor_from_json",
+    "load_extractor_from_pickle",
+    "minimum_spike_dtype",
+    "unit_period_dtype",
+}
+EXTRACTORS_TODAY = {
+    "NumpySorting",
+    "read_kilosort",
+    "read_phy",
+}
+EXTRACTORS_BEFORE = {
+    "Format",
+    "KiloSortSortingExtractor",
+    "NpzSortingExtractor",
+    "NumpyFolderSorting",
+    "PhySortingExtractor",
+    "read_npz_sorting",
+    "read_numpy_sorting_folder",
+    "recognise",
+}
+
+
+def test_the_names_of_spikewire() -> None:
+    assert set(spikewire.__all__) == OURS | TODAY | BEFORE
+
+
+def test_the_names_of_extractors() -> None:
+    assert set(spikewire.extractors.__all__) == EXTRACTORS_TODAY | EXTRACTORS_BEFORE
+
+
+@pytest.mark.parametrize("module", [spikewire, spikewire.extractors], ids=lambda m: m.__name__)
+def test_every_name_is_there_and_listed(module: object) -> None:
+    names = module.__all__
+    assert sorted(names) == sorted(set(names))
+    assert all(hasattr(module, name) for name in names)
+    assert set(names) <= set(dir(module))
+
+
+@pytest.mark.parametrize(
+    ("package", "names"),
+    [("spikeinterface", TODAY), ("spikeinterface.extractors", EXTRACTORS_TODAY)],
+)
+def test_spikeinterface_calls_them_so(package: str, names: set[str]) -> None:
+    pytest.importorskip("spikeinterface", reason="SpikeInterface is not installed")
+    assert names <= set(dir(importlib.import_module(package)))
