@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 
 from spikewire._version import __version__
 from spikewire.core import errors
+from spikewire.core.aggregation import UnitsAggregationSorting, aggregate_units
+from spikewire.core.comparison import check_sortings_equal
+from spikewire.core.concatenation import ConcatenateSegmentSorting, concatenate_sortings
 from spikewire.core.dtypes import minimum_spike_dtype, unit_period_dtype
 from spikewire.core.errors import SpikewireError
+from spikewire.core.generate import generate_sorting
 from spikewire.core.loading import (
     load,
     load_extractor,
@@ -17,9 +21,19 @@ from spikewire.core.loading import (
     load_extractor_from_pickle,
 )
 from spikewire.core.numpy_sorting import NumpySorting, NumpySortingSegment
+from spikewire.core.periods import random_spikes_selection, select_sorting_periods
 from spikewire.core.registry import register_class, register_url_scheme
 from spikewire.core.segment import BaseSortingSegment, SpikeVectorSortingSegment
+from spikewire.core.segments_views import (
+    AppendSegmentSorting,
+    SelectSegmentSorting,
+    SplitSegmentSorting,
+    append_sortings,
+    select_segment_sorting,
+    split_sorting,
+)
 from spikewire.core.shared_memory import SharedMemorySorting
+from spikewire.core.slicing import FrameSliceSorting
 from spikewire.core.sorting import BaseSorting
 from spikewire.core.spike_vector import spike_vector_to_indices, spike_vector_to_spike_trains
 from spikewire.core.units_selection import UnitsSelectionSorting
@@ -34,31 +48,46 @@ if TYPE_CHECKING:
     from spikewire.remote import Client, RemoteSorting, connect
 
 __all__ = [
+    "AppendSegmentSorting",
     "BaseSorting",
     "BaseSortingSegment",
     "Client",
+    "ConcatenateSegmentSorting",
+    "FrameSliceSorting",
     "NpzSortingExtractor",
     "NumpyFolderSorting",
     "NumpySorting",
     "NumpySortingSegment",
     "RemoteSorting",
+    "SelectSegmentSorting",
     "SharedMemorySorting",
     "SpikeVectorSortingSegment",
     "SpikewireError",
+    "SplitSegmentSorting",
+    "UnitsAggregationSorting",
     "UnitsSelectionSorting",
     "__version__",
+    "aggregate_units",
+    "append_sortings",
+    "check_sortings_equal",
+    "concatenate_sortings",
     "connect",
     "errors",
+    "generate_sorting",
     "load",
     "load_extractor",
     "load_extractor_from_dict",
     "load_extractor_from_json",
     "load_extractor_from_pickle",
     "minimum_spike_dtype",
+    "random_spikes_selection",
     "read_npz_sorting",
     "read_numpy_sorting_folder",
+    "select_segment_sorting",
+    "select_sorting_periods",
     "spike_vector_to_indices",
     "spike_vector_to_spike_trains",
+    "split_sorting",
     "unit_period_dtype",
 ]
 

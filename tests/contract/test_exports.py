@@ -13,29 +13,43 @@ import spikewire.extractors
 OURS = {"Client", "RemoteSorting", "SpikewireError", "__version__", "connect", "errors"}
 # SpikeInterface's, as it has them today ...
 TODAY = {
+    "AppendSegmentSorting",
     "BaseSorting",
     "BaseSortingSegment",
+    "ConcatenateSegmentSorting",
+    "FrameSliceSorting",
     "NpzSortingExtractor",
     "NumpyFolderSorting",
     "NumpySorting",
+    "SelectSegmentSorting",
     "SharedMemorySorting",
     "SpikeVectorSortingSegment",
+    "SplitSegmentSorting",
+    "UnitsAggregationSorting",
     "UnitsSelectionSorting",
+    "aggregate_units",
+    "append_sortings",
+    "concatenate_sortings",
     "generate_sorting",
     "load",
+    "random_spikes_selection",
     "read_npz_sorting",
     "read_numpy_sorting_folder",
+    "select_segment_sorting",
     "spike_vector_to_indices",
     "spike_vector_to_spike_trains",
+    "split_sorting",
 }
 # ... and as it once had them, or has them further inside.
 BEFORE = {
     "NumpySortingSegment",
+    "check_sortings_equal",
     "load_extractor",
     "load_extractor_from_dict",
     "load_extractor_from_json",
     "load_extractor_from_pickle",
     "minimum_spike_dtype",
+    "select_sorting_periods",
     "unit_period_dtype",
 }
 EXTRACTORS_TODAY = {

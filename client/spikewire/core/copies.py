@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +111,13 @@ def rebuild(
 ) -> BaseSorting:
     """A sorting from its class, its constructor's arguments and its metadata."""
     sorting = sorting_class(**kwargs)
-    sorting._annotations = annotations
-    sorting._properties = properties
+    _replace(sorting._annotations, annotations)
+    _replace(sorting._properties, properties)
     return sorting
+
+
+def _replace(mapping: MutableMapping[str, Any], content: dict[str, Any]) -> None:
+    """Give a mapping other content; reads none of its values, which may be far away."""
+    for key in list(mapping):
+        del mapping[key]
+    mapping.update(content)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -156,6 +157,31 @@ class SortingShape:
         if -count <= index < count:
             return index % count
         raise SegmentIndexError(f"segment {index} does not exist: this sorting has {count}")
+
+
+def check_sampling_frequencies(sortings: Sequence[SortingShape], max_diff: float) -> float:
+    """The sampling frequency that sortings share, that of the first.
+
+    Raises
+    ------
+    InvalidValueError
+        If others differ from it by more than `max_diff` Hz.
+    """
+    if max_diff < 0:
+        raise ContractError(f"sampling_frequency_max_diff cannot be negative: {max_diff}")
+    first = sortings[0].sampling_frequency
+    difference = max(abs(sorting.sampling_frequency - first) for sorting in sortings)
+    if difference > max_diff:
+        raise InvalidValueError(
+            f"sampling frequencies differ by {difference} Hz; "
+            f"sampling_frequency_max_diff is {max_diff}"
+        )
+    if difference:
+        warnings.warn(
+            f"sampling frequencies differ by {difference} Hz; that of the first is used",
+            stacklevel=4,
+        )
+    return first
 
 
 def _positive(sampling_frequency: Any) -> float:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from spikewire.core.dtypes import AnyArray, FloatArray, IntArray, SpikeVector, UnitId
+from spikewire.core.dtypes import AnyArray, SpikeVector
 from spikewire.core.errors import InvalidTypeError, UnitSelectionError
 from spikewire.core.registry import register_class
-from spikewire.core.segment import BaseSortingSegment
+from spikewire.core.segment_view import SegmentView
 from spikewire.core.sorting import BaseSorting
 from spikewire.core.unit_ids import label_indices, some
 
@@ -53,7 +52,7 @@ class UnitsSelectionSorting(BaseSorting):
         self._parent_indices = np.asarray(parent_sorting.ids_to_indices(selected))
         for index in range(parent_sorting.get_num_segments()):
             self.add_sorting_segment(
-                UnitsSelectionSortingSegment(parent_sorting, index, self._parent_indices)
+                SegmentView(parent_sorting, index, unit_indices=self._parent_indices)
             )
         self._recording = parent_sorting._recording
         parent_sorting.copy_metadata(self, ids=selected)
@@ -68,64 +67,6 @@ class UnitsSelectionSorting(BaseSorting):
         if np.array_equal(self._parent_indices, np.arange(parent.get_num_units())):
             return parent._spike_vector()
         return super()._build_vector()
-
-
-class UnitsSelectionSortingSegment(BaseSortingSegment):
-    """One segment of the view: asks the parent, so that the parent's caches serve it."""
-
-    def __init__(self, parent: BaseSorting, segment_index: int, parent_indices: IntArray) -> None:
-        segment = parent.segments[segment_index]
-        super().__init__(segment._t_start)
-        self._native_t_start = segment._native_t_start
-        self._parent = parent
-        self._segment_index = segment_index
-        self._parent_indices = parent_indices
-        if hasattr(segment, "get_unit_spike_train_in_seconds"):
-            self.get_unit_spike_train_in_seconds = self._native_seconds
-
-    def _native_seconds(
-        self, unit_id: UnitId, start_time: float | None, end_time: float | None
-    ) -> FloatArray:
-        index = self._parent_indices[self._sorting().id_to_index(unit_id)]
-        segment: Any = self._parent.segments[self._segment_index]
-        seconds: FloatArray = segment.get_unit_spike_train_in_seconds(
-            unit_id=self._parent.unit_ids[index], start_time=start_time, end_time=end_time
-        )
-        return seconds
-
-    def get_unit_spike_train(
-        self, unit_id: UnitId, start_frame: int | None = None, end_frame: int | None = None
-    ) -> IntArray:
-        """The samples of one unit in [start_frame, end_frame), ascending."""
-        return self.get_unit_spike_trains([unit_id], start_frame, end_frame)[0]
-
-    def get_unit_spike_trains(
-        self,
-        unit_ids: Sequence[UnitId] | AnyArray,
-        start_frame: int | None = None,
-        end_frame: int | None = None,
-    ) -> list[IntArray]:
-        """The trains of several units, in the order of `unit_ids`."""
-        selection = self._sorting()
-        indices = self._parent_indices[[selection.id_to_index(unit) for unit in unit_ids]]
-        return self._parent._get_trains(
-            indices.tolist(), self._segment_index, start_frame, end_frame
-        )
-
-    def get_spike_columns(
-        self, start_frame: int | None = None, end_frame: int | None = None
-    ) -> tuple[IntArray, IntArray]:
-        """Every spike in [start_frame, end_frame) in the order of the parent's vector."""
-        samples, units = self._parent._read_columns(self._segment_index, start_frame, end_frame)
-        position = np.full(self._parent.get_num_units(), -1, dtype=np.int64)
-        position[self._parent_indices] = np.arange(len(self._parent_indices))
-        units = position[units]
-        kept = units >= 0
-        return samples[kept], units[kept]
-
-    def count_spikes(self) -> IntArray:
-        """The number of spikes of each unit."""
-        return self._parent._count_spikes(self._segment_index)[self._parent_indices]
 
 
 def _ids(unit_ids: Any, parent: BaseSorting) -> AnyArray:
