@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from .entry import AnnotationInfo, Entry, Origin, PropertyInfo, State
-from .names import MAX_NAME_BYTES
+from .library import Library
+from .opened import OpenedSorting
+from .upload import Upload
 
-__all__ = ["MAX_NAME_BYTES", "AnnotationInfo", "Entry", "Origin", "PropertyInfo", "State"]
+__all__ = [
+    "AnnotationInfo",
+    "Entry",
+    "Library",
+    "OpenedSorting",
+    "Origin",
+    "PropertyInfo",
+    "State",
+    "Upload",
+]

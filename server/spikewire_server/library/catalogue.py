@@ -19,8 +19,9 @@ import alembic.config
 import alembic.script
 import alembic.util
 import sqlalchemy as sa
-from spikewire.core.errors import StoreUnwritableError
 from sqlalchemy.engine import URL, Connection, Engine
+
+from spikewire.core.errors import StoreUnwritableError
 
 from .entry import Origin
 
@@ -58,6 +59,9 @@ NOTES = sa.Table(
     sa.Column("etag", _TEXT, nullable=False),
     # A serialized spikewire.v1.Array or Value; NULL hides what the files have.
     sa.Column("value", sa.LargeBinary),
+    # Of properties only: what describes the values without reading them.
+    sa.Column("type", sa.LargeBinary),  # a serialized spikewire.v1.ArrayType
+    sa.Column("shape", sa.JSON),
     # The serialized spikewire.v1.UnitIds that a property's values belong to.
     sa.Column("unit_ids", sa.LargeBinary),
 )

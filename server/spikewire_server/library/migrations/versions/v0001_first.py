@@ -36,5 +36,7 @@ def upgrade() -> None:
         sa.Column("position", sa.BigInteger, nullable=False),
         sa.Column("etag", _TEXT, nullable=False),
         sa.Column("value", sa.LargeBinary),
+        sa.Column("type", sa.LargeBinary),
+        sa.Column("shape", sa.JSON),
         sa.Column("unit_ids", sa.LargeBinary),
     )

@@ -1,0 +1,193 @@
+"""Opens sortings by name: finds where they lie, and for views what they are made from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spikewire.core.errors import DumpError, FormatError, SortingNotFoundError
+from spikewire.v1 import dump_pb2
+from spikewire.wire.dumps import MAX_DUMP_DEPTH, dump_from_proto
+from spikewire.wire.errors import with_metadata
+
+from .cache import Cache
+from .catalogue import Catalogue, SortingRow, find
+from .entry import Origin
+from .facts import Facts, Look, Source
+from .names import check_name
+from .opened import OpenedSorting, revision_mismatch
+from .overlay import Overlay
+from .roots import Found, Roots
+from .sources import RootSource, StoreSource
+from .store import Store
+from .view_nodes import Node, ReaderNode, nesting, parse_dump
+from .views import ViewSource
+
+if TYPE_CHECKING:
+    from spikewire_server.settings import Settings
+
+
+class Opener:
+    """Opens sortings of roots, store and views."""
+
+    def __init__(
+        self, settings: Settings, roots: Roots, store: Store, catalogue: Catalogue
+    ) -> None:
+        self._settings = settings
+        self._roots = roots
+        self._store = store
+        self._catalogue = catalogue
+        self._cache = Cache(settings.memory_bytes)
+
+    def open(self, name: str, revision: str = "") -> OpenedSorting:
+        """Open a sorting as it is now.
+
+        Raises
+        ------
+        InvalidNameError
+            If the name cannot be one.
+        SortingNotFoundError
+            If nothing has the name.
+        NeedsSamplingFrequencyError
+            If its files lack the rate and none is configured.
+        FormatError
+            If it cannot be read.
+        RevisionMismatchError
+            If it is not of the revision that is asked for.
+        """
+        return _Walk(self).open(check_name(name), revision)
+
+    def source(self, name: str) -> Source:
+        """Return where a sorting lies; nothing is read yet.
+
+        Raises
+        ------
+        InvalidNameError, SortingNotFoundError
+            As `open`.
+        """
+        return self.source_in(_Walk(self), check_name(name))
+
+    def root_source(self, found: Found) -> RootSource:
+        """Return a sorting below a root as a source."""
+        return RootSource(found, self._settings.sampling_frequency_of(found.name))
+
+    def new_view(self, row: SortingRow) -> ViewSource:
+        """Return a view that is not in the catalogue yet."""
+        return _view_source(_Walk(self), row)
+
+    def open_source(self, source: Source) -> OpenedSorting:
+        """Open what a source has."""
+        look = source.look()
+
+        def load() -> Facts:
+            return _read_facts(source, look)
+
+        if look.settled:
+            key = ("facts", source.name, look.spikes, look.labels)
+            facts = self._cache.get(key, load, lambda facts: facts.nbytes)
+        else:
+            facts = load()
+        overlay = Overlay(self._catalogue, source.name, facts)
+        return OpenedSorting(source, look, facts, self._cache, overlay)
+
+    def source_in(self, walk: _Walk, name: str) -> Source:
+        """Return where a sorting lies that a walk came to."""
+        if self._roots.root_of(name) is not None:
+            return self.root_source(self._located(name))
+        lost = None
+        while True:
+            with self._catalogue.read() as connection:
+                row = find(connection, name)
+            if row is None:
+                raise not_found(name)
+            if row.origin is Origin.VIEW:
+                return _view_source(walk, row)
+            lease = self._store.lease(row.object_id or "")
+            if lease is not None:
+                return StoreSource(row, lease)
+            if row == lost:  # not replaced in between
+                raise with_metadata(
+                    FormatError(f"the files of {name!r} are missing from the store"), name=name
+                )
+            lost = row
+
+    def open_as(self, node: ReaderNode) -> OpenedSorting:
+        """Open a sorting below a root with a reader that a client chose."""
+        found = self._located(node.name)
+        if node.reader is found.format.extractor and not node.options:
+            return self.open_source(self.root_source(found))
+        return self.open_source(RootSource(found, None, node.reader, node.options))
+
+    def _located(self, name: str) -> Found:
+        found = self._roots.locate(name)
+        if found is None:
+            raise not_found(name)
+        return found
+
+
+class _Walk:
+    """One walk from a sorting over its parents; each is opened once.
+
+    Parameters
+    ----------
+    opener : Opener
+        Opens them.
+    above : tuple of str
+        The views that led here.
+    depth : int
+        How deep their dumps nest together.
+    opened : dict
+        What was opened so far, shared by the whole walk.
+    """
+
+    def __init__(
+        self,
+        opener: Opener,
+        above: tuple[str, ...] = (),
+        depth: int = 0,
+        opened: dict[object, OpenedSorting] | None = None,
+    ) -> None:
+        self._opener = opener
+        self._above = above
+        self._depth = depth
+        self._opened = {} if opened is None else opened
+
+    def below(self, name: str, node: Node) -> _Walk:
+        """Return the walk over the parents of a view."""
+        depth = self._depth + max(nesting(node) - 1, 1)  # another name for a sorting is a view too
+        return _Walk(self._opener, (*self._above, name), depth, self._opened)
+
+    def open(self, name: str, revision: str) -> OpenedSorting:
+        """Open a sorting, of a revision if one is given."""
+        if name in self._above:
+            raise DumpError(f"{name!r} would be a view of itself")
+        if self._depth >= MAX_DUMP_DEPTH:
+            raise DumpError(f"views of views nest more than {MAX_DUMP_DEPTH} deep")
+        if name not in self._opened:
+            self._opened[name] = self._opener.open_source(self._opener.source_in(self, name))
+        opened = self._opened[name]
+        if revision and revision != opened.revision:
+            raise revision_mismatch(name, revision, opened.revision)
+        return opened
+
+    def open_as(self, node: ReaderNode) -> OpenedSorting:
+        """Open a sorting below a root with a reader that a client chose."""
+        return self._opener.open_as(node)
+
+
+def not_found(name: str) -> SortingNotFoundError:
+    """Return the error of who asks for a name that nothing has."""
+    return with_metadata(SortingNotFoundError(f"no sorting is called {name!r}"), name=name)
+
+
+def _view_source(walk: _Walk, row: SortingRow) -> ViewSource:
+    node = parse_dump(dump_from_proto(dump_pb2.DumpDict.FromString(row.dump or b"")))
+    return ViewSource(row.name, node, row.update_time, walk.below(row.name, node))
+
+
+def _read_facts(source: Source, look: Look) -> Facts:
+    facts = source.facts(look)
+    for watched, expected in look.watched.values():
+        actual = watched.look().spikes
+        if actual != expected:
+            raise revision_mismatch(watched.name, expected, actual)
+    return facts

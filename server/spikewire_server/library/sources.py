@@ -1,0 +1,189 @@
+"""Sortings that lie in files: below a root, or in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from spikewire.core.errors import (
+    ContentChangedError,
+    FormatError,
+    NeedsSamplingFrequencyError,
+    SortingNotFoundError,
+    SpikewireError,
+)
+from spikewire.core.sorting import BaseSorting
+from spikewire.extractors.numpy_folder import NumpyFolderSorting
+from spikewire.v1 import sorting_pb2
+from spikewire.wire.errors import with_metadata
+from spikewire.wire.unit_ids import unit_ids_from_proto
+
+from .catalogue import SortingRow
+from .entry import Origin
+from .facts import Facts, Look, facts_of
+from .revision import root_revision, stamp_files
+from .roots import Found
+from .store import Lease
+from .view_nodes import ReaderNode, reader_options
+
+# Clocks of file systems are coarse, up to two seconds: a file that changed a moment ago may
+# change again without its time changing.
+_SETTLED_AFTER = timedelta(seconds=2)
+
+
+class RootSource:
+    """A sorting below a root. Its files may change at any moment, and are never mapped.
+
+    Parameters
+    ----------
+    found : Found
+        Where it is.
+    sampling_frequency : float or None
+        The configured rate, in Hz, for files that lack it.
+    reader : type, optional
+        The class to read it with; by default the one of its format.
+    options : mapping, optional
+        Further arguments of the reader.
+    """
+
+    origin = Origin.ROOT
+
+    def __init__(
+        self,
+        found: Found,
+        sampling_frequency: float | None,
+        reader: Callable[..., BaseSorting] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = found.name
+        self._found = found
+        self._sampling_frequency = None if found.format.states_rate else sampling_frequency
+        self._reader = reader
+        self._options = dict(options or {})
+        self.class_name = getattr(reader or found.format.extractor, "__name__", found.format.name)
+
+    def look(self) -> Look:
+        """Look at the files as they are now."""
+        path, format_ = self._found.path, self._found.format
+        base = path if path.is_dir() else path.parent
+        with self._in_its_name():
+            spikes = stamp_files(base, format_.spike_files(path))
+            labels = stamp_files(base, format_.label_files(path))
+            revision = root_revision(
+                f"{format_.name} {self.class_name} {sorted(self._options.items())!r}",
+                self._sampling_frequency,
+                spikes,
+                format_.unit_ids_in_labels(path),
+            )
+        newest = max(spikes.newest_ns, labels.newest_ns)
+        update_time = datetime.fromtimestamp(newest / 1e9, UTC)
+        settled = datetime.now(UTC) - update_time > _SETTLED_AFTER
+        watched = {f"{self.name} {revision}": (self, revision)}
+        return Look(revision, labels.digest, settled, update_time, watched)
+
+    def facts(self, look: Look) -> Facts:
+        """Open the sorting and read everything but the spikes."""
+        return facts_of(self.read(), look.spikes, look.labels)
+
+    def node(self) -> ReaderNode:
+        """Return the sorting as a node of a dump, with its name in place of its path."""
+        sorting = self.read()
+        arguments = dict(sorting._kwargs)
+        path_key = next(key for key in arguments if "path" in key)
+        return ReaderNode(
+            type(sorting), path_key, self.name, {**reader_options(arguments), **self._options}
+        )
+
+    def read(self) -> BaseSorting:
+        """Open the sorting."""
+        with self._in_its_name():
+            if self._reader is not None:
+                return self._reader(self._found.path, **self._options)
+            return self._found.format.open(self._found.path, self._sampling_frequency)
+
+    @contextmanager
+    def _in_its_name(self) -> Iterator[None]:
+        with in_the_name_of(self._found):
+            try:
+                yield
+            except NeedsSamplingFrequencyError as error:
+                raise with_metadata(
+                    NeedsSamplingFrequencyError(
+                        f"the files of {self.name!r} state no sampling frequency; start the server "
+                        f"with --sampling-frequency '{self.name}=HZ'"
+                    ),
+                    name=self.name,
+                ) from error
+
+
+class StoreSource:
+    """A sorting in the store; what is not its spikes comes from the catalogue.
+
+    Parameters
+    ----------
+    row : SortingRow
+        What the catalogue has of it.
+    lease : Lease
+        Keeps its files.
+    """
+
+    origin = Origin.STORE
+
+    def __init__(self, row: SortingRow, lease: Lease) -> None:
+        self.name = row.name
+        self.class_name = row.class_name
+        self._row = row
+        self._lease = lease
+
+    def look(self) -> Look:
+        """Return what the catalogue has: objects do not change."""
+        return Look(self._row.revision or "", "", True, self._row.update_time)
+
+    def facts(self, look: Look) -> Facts:
+        """Return what the catalogue has."""
+        row = self._row
+        return Facts(
+            class_name=row.class_name,
+            revision=look.spikes,
+            sampling_frequency=row.sampling_frequency or 0.0,
+            unit_ids=unit_ids_from_proto(sorting_pb2.UnitIds.FromString(row.unit_ids or b"")),
+            t_starts=tuple(row.t_starts or ()),
+            spike_count=row.spike_count,
+        )
+
+    def read(self) -> BaseSorting:
+        """Open the object."""
+        return NumpyFolderSorting(self._lease.path)
+
+
+@contextmanager
+def in_the_name_of(found: Found) -> Iterator[None]:
+    """Let errors speak of a sorting by its name, not by its path on this machine."""
+    try:
+        yield
+    except SortingNotFoundError as error:
+        # One of its files: the sorting itself was there a moment ago.
+        raise _broken(found, _without_paths(str(error), found)) from error
+    except SpikewireError as error:
+        text = str(error)
+        clean = _without_paths(text, found)
+        if clean == text:
+            raise
+        raise with_metadata(type(error)(clean), name=found.name) from error
+    except FileNotFoundError as error:
+        raise with_metadata(
+            ContentChangedError(f"a file of {found.name!r} is gone"), name=found.name
+        ) from error
+    except OSError as error:
+        raise _broken(found, f"{found.name}: cannot be read: {error.strerror}") from error
+
+
+def _broken(found: Found, text: str) -> FormatError:
+    return with_metadata(FormatError(text), name=found.name)
+
+
+def _without_paths(text: str, found: Found) -> str:
+    text = text.replace(str(found.path), found.name)
+    return text.replace(str(found.root.path), found.root.label)

@@ -1,0 +1,172 @@
+"""Views: sortings that are made from others whenever they are read."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+
+from spikewire.core.dump import SortingReference, class_path, map_nested
+from spikewire.core.errors import (
+    ContentChangedError,
+    DumpError,
+    FormatError,
+    NeedsSamplingFrequencyError,
+    SpikewireError,
+)
+from spikewire.core.sorting import BaseSorting
+from spikewire.v1 import dump_pb2
+from spikewire.wire.errors import with_metadata
+from spikewire.wire.values import value_to_proto
+
+from .entry import Origin
+from .facts import Facts, Look, facts_of
+from .opened import OpenedSorting
+from .revision import digest
+from .view_nodes import Node, ReaderNode, ViewNode, class_path_of, is_node
+
+
+class Resolver(Protocol):
+    """Opens what a view is made from, the same every time."""
+
+    def open(self, name: str, revision: str) -> OpenedSorting:
+        """Open a sorting by name, of a revision if one is given."""
+
+    def open_as(self, node: ReaderNode) -> OpenedSorting:
+        """Open a sorting below a root with a reader that a client chose."""
+
+
+class ViewSource:
+    """A view.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    node : ViewNode or ReaderNode
+        What it is made from.
+    update_time : datetime
+        When it was registered.
+    resolver : Resolver
+        Opens its parents.
+    """
+
+    origin = Origin.VIEW
+
+    def __init__(
+        self,
+        name: str,
+        node: Node,
+        update_time: datetime,
+        resolver: Resolver,
+    ) -> None:
+        self.name = name
+        self.node = node
+        self.class_name = class_path_of(node).rpartition(".")[2]
+        self._update_time = update_time
+        self._resolver = resolver
+
+    def look(self) -> Look:
+        """Look at the parents."""
+        with self._broken_by_parents():
+            look = _look(self.node, self._resolver)
+        return look._replace(update_time=max(self._update_time, look.update_time))
+
+    def facts(self, look: Look) -> Facts:
+        """Evaluate the view."""
+        facts = facts_of(self.read(), look.spikes, look.labels)
+        return replace(facts, class_name=self.class_name)
+
+    def read(self) -> BaseSorting:
+        """Evaluate the view; its spikes come from the parents as they are asked for."""
+        with self._broken_by_parents():
+            return evaluate(self.node, self._resolver)
+
+    @contextmanager
+    def _broken_by_parents(self) -> Iterator[None]:
+        try:
+            yield
+        except (ContentChangedError, NeedsSamplingFrequencyError):
+            raise
+        except SpikewireError as error:
+            raise with_metadata(
+                FormatError(f"{self.name!r} is a view that cannot be made now: {error}"),
+                name=self.name,
+            ) from error
+
+
+def evaluate(node: Node, resolver: Resolver) -> BaseSorting:
+    """Make a sorting of a node.
+
+    Raises
+    ------
+    SpikewireError
+        What opening a parent raises, and what the view raises for its arguments.
+    DumpError
+        If the view cannot take its arguments at all.
+    """
+    if isinstance(node, SortingReference):
+        return resolver.open(node.name, node.revision).sorting
+    if isinstance(node, ReaderNode):
+        sorting = resolver.open_as(node).sorting
+    else:
+        sorting = _make(node, lambda parent: evaluate(parent, resolver))
+    for key, value in node.annotations.items():
+        sorting.set_annotation(key, value, overwrite=True)
+    for key, value in node.properties.items():
+        sorting.set_property(key, np.asarray(value))
+    return sorting
+
+
+def _make(node: ViewNode, evaluate_parent: Callable[[Node], BaseSorting]) -> BaseSorting:
+    kwargs = {
+        key: map_nested(value, is_node, evaluate_parent) for key, value in node.kwargs.items()
+    }
+    try:
+        return node.view(**kwargs)
+    except SpikewireError:
+        raise
+    except Exception as error:  # arguments of any type meet code that expects some
+        raise DumpError(
+            f"{node.view.__name__} cannot be made of these arguments: {error}"
+        ) from error
+
+
+def _look(node: Node, resolver: Resolver) -> Look:
+    if isinstance(node, SortingReference):
+        opened = resolver.open(node.name, node.revision)
+        return opened.look._replace(labels=opened.overlay.stamp())
+    metadata = _serialized(value_to_proto([dict(node.annotations), dict(node.properties)]))
+    if isinstance(node, ReaderNode):
+        opened = resolver.open_as(node)
+        return opened.look._replace(labels=digest("labels", metadata, opened.overlay.stamp()))
+    looks: list[Look] = []
+
+    def revision_of(parent: Node) -> SortingReference:
+        looks.append(_look(parent, resolver))
+        return SortingReference("", looks[-1].spikes)
+
+    kwargs = {key: map_nested(value, is_node, revision_of) for key, value in node.kwargs.items()}
+    arguments = value_to_proto(kwargs, 0, _reference_to_proto)
+    return Look(
+        spikes=digest("view", class_path(node.view), _serialized(arguments)),
+        labels=digest("labels", metadata, *(look.labels for look in looks)),
+        settled=all(look.settled for look in looks),
+        update_time=max(look.update_time for look in looks),
+        watched=dict(ChainMap(*(dict(look.watched) for look in looks))),
+    )
+
+
+def _reference_to_proto(value: object, _depth: int) -> dump_pb2.Value | None:
+    if not isinstance(value, SortingReference):
+        return None
+    return dump_pb2.Value(sorting_value=dump_pb2.SortingReference(revision=value.revision))
+
+
+def _serialized(value: dump_pb2.Value) -> bytes:
+    return value.SerializeToString(deterministic=True)
