@@ -9,6 +9,7 @@ from spikewire.core.registry import register_class, register_folder_loader, regi
 from spikewire.core.sorting import BaseSorting
 from spikewire.extractors.formats import Format, recognise
 from spikewire.extractors.npz import NpzSortingExtractor, read_npz_sorting
+from spikewire.extractors.npz_folder import NpzFolderSorting, read_npz_folder, save_npz_folder
 from spikewire.extractors.numpy_folder import (
     NumpyFolderSorting,
     read_numpy_sorting_folder,
@@ -24,17 +25,24 @@ from spikewire.extractors.phy import (
 __all__ = [
     "Format",
     "KiloSortSortingExtractor",
+    "NpzFolderSorting",
     "NpzSortingExtractor",
     "NumpyFolderSorting",
     "NumpySorting",
     "PhySortingExtractor",
     "read_kilosort",
+    "read_npz_folder",
     "read_npz_sorting",
     "read_numpy_sorting_folder",
     "read_phy",
     "recognise",
 ]
 
+register_class(
+    NpzFolderSorting._dump_class,
+    NpzFolderSorting,
+    "spikeinterface.core.npzfolder.NpzFolderSorting",  # until 0.98
+)
 for _extractor in (
     NpzSortingExtractor,
     NumpyFolderSorting,
@@ -44,6 +52,7 @@ for _extractor in (
     register_class(_extractor._dump_class, _extractor)
 
 register_saver("numpy_folder", save_numpy_folder)
+register_saver("npz_folder", save_npz_folder)
 
 
 def _is_folder_of_a_format(path: Path) -> bool:

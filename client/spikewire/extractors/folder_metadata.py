@@ -90,24 +90,29 @@ def write_dump(folder: Path, saved: BaseSorting) -> None:
     write_json(folder / DUMP_FILE, dump)
 
 
-def read_metadata(folder: Path, sorting: BaseSorting, *, allow_pickle: bool = False) -> None:
-    """Give a sorting the properties and annotations that were saved in its folder."""
+def read_metadata(
+    folder: Path, sorting: BaseSorting, *, dump_file: str = DUMP_FILE, allow_pickle: bool = False
+) -> None:
+    """Give a sorting the properties and annotations that were saved in its folder.
+
+    Before SpikeInterface 0.105 the annotations are in the dump only.
+    """
     properties = read_properties(
         folder / PROPERTIES_FOLDER, sorting.get_num_units(), allow_pickle=allow_pickle
     )
     with blaming(folder):
         for key, values in properties.items():
             sorting.set_property(key, values)
-        for key, value in _read_annotations(folder).items():
+        for key, value in _read_annotations(folder, dump_file).items():
             sorting.set_annotation(key, value, overwrite=True)
 
 
-def _read_annotations(folder: Path) -> dict[str, Any]:
+def _read_annotations(folder: Path, dump_file: str) -> dict[str, Any]:
     if (folder / ANNOTATIONS_FILE).is_file():
         return read_json_object(folder / ANNOTATIONS_FILE)
-    if not (folder / DUMP_FILE).is_file():
+    if not (folder / dump_file).is_file():
         return {}
-    annotations = read_json_object(folder / DUMP_FILE).get("annotations", {})
+    annotations = read_json_object(folder / dump_file).get("annotations", {})
     if not isinstance(annotations, dict):
-        raise FormatError(f"{folder / DUMP_FILE}: the annotations are no JSON object")
+        raise FormatError(f"{folder / dump_file}: the annotations are no JSON object")
     return annotations

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from spikewire.core.errors import FormatError
 from spikewire.core.sorting import BaseSorting
-from spikewire.extractors import cluster_tables, numpy_folder, phy
+from spikewire.extractors import cluster_tables, npz_folder, numpy_folder, phy
 from spikewire.extractors.archives import NpzFile
 from spikewire.extractors.npz import NpzSortingExtractor
+from spikewire.extractors.npz_folder import NpzFolderSorting
 from spikewire.extractors.numpy_folder import NumpyFolderSorting
 from spikewire.extractors.phy import PhySortingExtractor
 from spikewire.extractors.saving import is_leftover
@@ -132,6 +133,20 @@ FORMATS = [
         recognise=lambda path: (path / numpy_folder.INFO_FILE).is_file(),
         spike_files=lambda path: [path / numpy_folder.INFO_FILE, path / numpy_folder.SPIKES_FILE],
         label_files=_properties_and("annotations.json", "si_folder.json"),
+    ),
+    Format(
+        name="npz_folder",
+        extractor=NpzFolderSorting,
+        recognise=npz_folder.is_npz_folder,
+        spike_files=lambda path: [path / npz_folder.SPIKES_FILE],
+        label_files=_properties_and("annotations.json", "si_folder.json"),
+    ),
+    Format(
+        name="cached_folder",
+        extractor=npz_folder.read_cached_folder,
+        recognise=npz_folder.is_cached_folder,
+        spike_files=lambda path: [path / npz_folder.SPIKES_FILE],
+        label_files=_properties_and(npz_folder.CACHED_DUMP_FILE),
     ),
     Format(
         name="phy",

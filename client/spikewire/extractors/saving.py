@@ -40,7 +40,7 @@ def is_leftover(path: Path) -> bool:
 
 
 @contextmanager
-def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+def new_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
     """Make a folder that appears at ``path`` only when it is whole.
 
     Yields a folder beside it to write into. When the block ends, everything in
@@ -70,7 +70,7 @@ def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def new_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+def new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
     """Make a file that appears at ``path`` only when it is whole.
 
     As `new_folder`, for one file. Yields the path to write to.
@@ -130,7 +130,7 @@ def _name_problem(key: str) -> str:
 
 
 @contextmanager
-def _aside(path: str | Path, overwrite: bool) -> Iterator[tuple[Path, Path]]:
+def _aside(path: str | os.PathLike[str], overwrite: bool) -> Iterator[tuple[Path, Path]]:
     """Yield the path and a free one beside it, which is renamed to it in the end."""
     path = Path(path).absolute()
     _refuse_existing(path, overwrite)
