@@ -10,9 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import grpc
+import numpy as np
 import pytest
 
-from spikewire.v1 import server_service_pb2, sorting_service_pb2, spike_train_service_pb2
+import spikewire
+from spikewire.v1 import (
+    server_service_pb2,
+    sorting_service_pb2,
+    spike_train_service_pb2,
+    spike_train_service_pb2_grpc,
+)
 from spikewire_server.settings import Settings
 
 TREE = Path(__file__).parents[2]
@@ -56,11 +64,42 @@ def test_make_targets_exist(page: Path) -> None:
     assert mentioned <= targets
 
 
+@pytest.fixture
+def address(new_server: Callable[..., Any]) -> str:
+    """A server with the sorting that the pages speak of."""
+    address: str = new_server().address
+    with spikewire.connect(address) as client:
+        client.upload(sorting_with_all_kinds_of_gaps(), "rat7/probe0")
+    return address
+
+
+def sorting_with_all_kinds_of_gaps() -> spikewire.NumpySorting:
+    random = np.random.default_rng(0)
+    samples = np.cumsum(random.integers(0, 40, 5_000))
+    samples[2_500:] += 2**40  # too wide for the width of the others
+    labels = random.integers(0, 9, len(samples))
+    return spikewire.NumpySorting.from_samples_and_labels([samples], [labels], 30_000.0)
+
+
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if examples(page, "python")], ids=lambda page: page.name
 )
-def test_python_examples_run(page: Path, tmp_path: Path, new_server: Callable[..., Any]) -> None:
+def test_python_examples_run(page: Path, tmp_path: Path, address: str) -> None:
     """All examples of a page, one after the other, in one folder, against one server."""
-    address = new_server().address
     code = "\n".join(examples(page, "python")).replace("localhost:7745", address)
     subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
+
+
+def test_the_decoder_of_the_protocol_page_is_right(address: str) -> None:
+    (code,) = examples(TREE / "docs" / "protocol.md", "python")
+    page: dict[str, Any] = {}
+    exec(code.partition("\nstub = ")[0], page)
+    request = spike_train_service_pb2.StreamSpikesRequest(name="rat7/probe0")
+    with grpc.insecure_channel(address) as channel:
+        stub = spike_train_service_pb2_grpc.SpikeTrainServiceStub(channel)
+        chunks = [chunk for message in stub.StreamSpikes(request) for chunk in message.chunks]
+    assert any(chunk.exception_count for chunk in chunks)
+    samples, units = map(np.concatenate, zip(*map(page["decode"], chunks), strict=True))
+    spikes = sorting_with_all_kinds_of_gaps().to_spike_vector()
+    np.testing.assert_array_equal(samples, spikes["sample_index"])
+    np.testing.assert_array_equal(units, spikes["unit_index"])

@@ -60,9 +60,11 @@ EXTRACTORS_TODAY = {
 EXTRACTORS_BEFORE = {
     "Format",
     "KiloSortSortingExtractor",
+    "NpzFolderSorting",
     "NpzSortingExtractor",
     "NumpyFolderSorting",
     "PhySortingExtractor",
+    "read_npz_folder",
     "read_npz_sorting",
     "read_numpy_sorting_folder",
     "recognise",
