@@ -147,20 +147,9 @@ def test_every_error_crosses_the_wire_as_itself(kind):
     assert metadata_of(error)["maximum"] == "7"
 
 
-# Their classes come with live acquisition; until then they go by their status code.
-RESERVED = {
-    "ERROR_REASON_WRITER_FENCED",
-    "ERROR_REASON_SEQUENCE_GAP",
-    "ERROR_REASON_RECORD_CONFLICT",
-    "ERROR_REASON_REVISION_EXPIRED",
-    "ERROR_REASON_NOT_RECORDING",
-}
-
-
 def test_every_reason_has_a_class():
     named = {error_details(status_of(kind("x"), "id")).reason for kind in PURPOSEFUL}
-    reasons = set(error_reason_pb2.ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"}
-    assert named == reasons - RESERVED
+    assert named == set(error_reason_pb2.ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"}
 
 
 def error_details(status):

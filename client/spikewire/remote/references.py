@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from spikewire.core.dump import SortingReference, is_dump, map_nested
+from spikewire.core.dump import DIALECT, SortingReference, is_dump, map_nested
 from spikewire.core.errors import DumpError
 from spikewire.remote.remote_sorting import DUMP_CLASS
 from spikewire.remote.target import Target, parse_target
@@ -57,7 +57,7 @@ def _from_server(value: Any, server: Target) -> dict[str, Any]:
             "class": DUMP_CLASS,
             "module": DUMP_CLASS.partition(".")[0],
             "kwargs": {"name": value.name, "revision": value.revision or None},
-            "version": "",
+            "version": DIALECT,
             "annotations": {},
             "properties": {},
             "relative_paths": False,

@@ -72,8 +72,9 @@ class Watchdog:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._watches:
-                    self._changed.wait()
+                if not self._changed.wait_for(lambda: self._watches, timeout=self._limit):
+                    self._thread = None  # the next stream starts another one
+                    return
                 watches = list(self._watches)
             for watch in watches:
                 watch.check(self._limit)
