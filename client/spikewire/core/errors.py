@@ -33,6 +33,11 @@ raises for the same mistake, so code written for either catches it.
     ├── EtagMismatchError         (RuntimeError)
     ├── LimitExceededError        (RuntimeError)
     ├── UploadIncompleteError     (RuntimeError)
+    ├── WriterFencedError         (RuntimeError)
+    ├── SequenceGapError          (ValueError)
+    ├── RecordConflictError       (ValueError)
+    ├── RevisionExpiredError      (LookupError)
+    ├── NotRecordingError         (RuntimeError)
     ├── StoreUnwritableError      (OSError)
     ├── MissingExtraError         (ImportError)
     └── RemoteError               (RuntimeError)
@@ -155,6 +160,26 @@ class LimitExceededError(SpikewireError, RuntimeError):
 
 class UploadIncompleteError(SpikewireError, RuntimeError):
     """An upload ended before everything that it announced had come."""
+
+
+class WriterFencedError(SpikewireError, RuntimeError):
+    """Another writer took over the acquisition."""
+
+
+class SequenceGapError(SpikewireError, ValueError):
+    """A record of an acquisition does not follow the one before it."""
+
+
+class RecordConflictError(SpikewireError, ValueError):
+    """A repeated record differs from the one that the acquisition has."""
+
+
+class RevisionExpiredError(SpikewireError, LookupError):
+    """The log that could tell an acquisition's earlier revision is gone."""
+
+
+class NotRecordingError(SpikewireError, RuntimeError):
+    """The sorting is not an acquisition, or one that has ended."""
 
 
 class StoreUnwritableError(SpikewireError, OSError):

@@ -12,7 +12,7 @@ from spikewire.core.errors import InvalidTypeError, UnitSelectionError
 from spikewire.core.registry import register_class
 from spikewire.core.segment_view import SegmentView
 from spikewire.core.sorting import BaseSorting
-from spikewire.core.unit_ids import label_indices, some
+from spikewire.core.unit_ids import some
 
 
 class UnitsSelectionSorting(BaseSorting):
@@ -76,8 +76,8 @@ def _ids(unit_ids: Any, parent: BaseSorting) -> AnyArray:
         raise InvalidTypeError(f"unit_ids must be a list of unit ids, not {unit_ids!r}")
     if len(selected) == 0:
         return parent.unit_ids[:0]
-    positions = label_indices(selected, parent.unit_ids) if selected.dtype.kind in "uiSU" else [-1]
-    if np.min(positions) < 0 or len(np.unique(positions)) != len(positions):
+    known = [parent._indices.get(unit_id, -1) for unit_id in selected.tolist()]
+    if selected.dtype.kind not in "uiSU" or min(known) < 0 or len(set(known)) != len(known):
         raise UnitSelectionError(
             f"units to select must be units of the sorting, each once: {some(selected.tolist())}; "
             f"it has {some(parent.unit_ids.tolist())}"
