@@ -17,6 +17,7 @@ SERVER_GROUND = {"spikewire_server.settings", "spikewire_server.workers"}
 ARROWS = {
     "spikewire.core": set(),
     "spikewire.extractors": {"spikewire.core"},
+    "spikewire.testing": {"spikewire.core"},
     "spikewire.v1": set(),
     "spikewire.wire": {"spikewire.core", "spikewire.v1"},
     "spikewire.remote": {"spikewire.core", "spikewire.wire", "spikewire.v1"},

@@ -46,7 +46,7 @@ class ReadingContract:
     # -- shape --------------------------------------------------------------------------
 
     def test_shape(self, sorting: BaseSorting, truth: NumpySorting) -> None:
-        """Ids, sampling frequency and segments are the truth's, in types that SpikeInterface has."""
+        """Ids, sampling frequency and segments are the truth's, in SpikeInterface's types."""
         assert isinstance(sorting, BaseSorting)
         assert sorting.unit_ids.tolist() == truth.unit_ids.tolist()
         assert sorting.unit_ids.dtype.kind in "iuUS"
