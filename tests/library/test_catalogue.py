@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+
 from spikewire.core.errors import StoreUnwritableError
 from spikewire_server.library import catalogue as tables
 from spikewire_server.library.catalogue import Catalogue, SortingRow, sqlite_url

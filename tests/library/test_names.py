@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from spikewire.core.errors import InvalidNameError
 from spikewire_server.library.names import MAX_NAME_BYTES, check_key, check_name, is_name
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from spikewire.core.errors import InvalidValueError
 from spikewire_server.settings import Root, SamplingRule, Settings
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .entry import AnnotationInfo, Entry, Origin, PropertyInfo, State
-from .library import Library
-from .opened import OpenedSorting
-from .upload import Upload
+from spikewire_server.library.entry import AnnotationInfo, Entry, Origin, PropertyInfo, State
+from spikewire_server.library.library import Library
+from spikewire_server.library.opened import OpenedSorting
+from spikewire_server.library.upload import Upload
 
 __all__ = [
     "AnnotationInfo",

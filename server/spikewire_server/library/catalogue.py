@@ -22,8 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 
 from spikewire.core.errors import StoreUnwritableError
-
-from .entry import Origin
+from spikewire_server.library.entry import Origin
 
 METADATA = sa.MetaData()
 
@@ -201,7 +200,9 @@ def _sorting_row(row: sa.Row[Any]) -> SortingRow:
 
 
 def _create_engine(url: URL | str) -> Engine:
-    engine = sa.create_engine(url)
+    # Who waits for the database must not wait for a connection too: whoever has the lock may
+    # need a second one.
+    engine = sa.create_engine(url, max_overflow=-1)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _set_up_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from spikewire.core.errors import ContentChangedError, NeedsSamplingFrequencyError, SpikewireError
-
-from .catalogue import SortingRow
-from .entry import AnnotationInfo, Entry, Origin, State
-from .facts import Source
-from .opener import Opener
+from spikewire_server.library.catalogue import SortingRow
+from spikewire_server.library.entry import Entry, Origin, State
+from spikewire_server.library.facts import Source
+from spikewire_server.library.opener import Opener
 
 
 def describe(opener: Opener, source: Source) -> Entry:
@@ -41,9 +40,7 @@ def describe(opener: Opener, source: Source) -> Entry:
         segment_count=len(facts.t_starts),
         spike_count=facts.spike_count,
         properties=tuple(opened.overlay.properties()),
-        annotations=tuple(
-            AnnotationInfo(key, etag) for key, _, etag in opened.overlay.annotations()
-        ),
+        annotations=tuple(opened.overlay.annotation_infos()),
         update_time=opened.look.update_time,
     )
 

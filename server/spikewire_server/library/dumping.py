@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from spikewire.core.dump import SortingReference
-
-from .opener import Opener
-from .sources import RootSource
-from .view_nodes import Node, node_to_dump
-from .views import ViewSource
+from spikewire_server.library.opener import Opener
+from spikewire_server.library.sources import RootSource
+from spikewire_server.library.view_nodes import Node, node_to_dump
+from spikewire_server.library.views import ViewSource
 
 
 def dump_of(opener: Opener, name: str) -> dict[str, Any]:

@@ -6,13 +6,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .catalogue import Catalogue
-from .names import check_key
-from .notes import Content, Kind, delete_note, write_note
-from .opened import OpenedSorting
-from .opener import Opener
-from .publishing import check_unchanged
-from .upload import checked_property
+from spikewire_server.library.catalogue import Catalogue
+from spikewire_server.library.names import check_key
+from spikewire_server.library.notes import Content, Kind, delete_note, write_note
+from spikewire_server.library.opened import OpenedSorting
+from spikewire_server.library.opener import Opener
+from spikewire_server.library.publishing import check_unchanged
+from spikewire_server.library.upload import checked_property
 
 
 class Editor:

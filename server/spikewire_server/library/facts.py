@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -11,10 +12,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from spikewire.core.dtypes import read_only
 from spikewire.core.sorting import BaseSorting
-
-from .entry import Origin
-from .revision import digest
+from spikewire_server.library.entry import Origin
+from spikewire_server.library.revision import digest
 
 _OBJECT_BYTES = 100  # what one Python object takes, more or less
 
@@ -95,6 +96,9 @@ class Source(Protocol):
     def read(self) -> BaseSorting:
         """Return what reads the spikes."""
 
+    def in_its_name(self) -> AbstractContextManager[None]:
+        """Wrap what reads the spikes: errors then speak of the sorting by its name."""
+
 
 def facts_of(sorting: BaseSorting, revision: str, labels: str) -> Facts:
     """Return the facts of a sorting that was opened."""
@@ -106,6 +110,6 @@ def facts_of(sorting: BaseSorting, revision: str, labels: str) -> Facts:
         unit_ids=sorting.unit_ids,
         t_starts=tuple(segment._t_start for segment in sorting.segments),
         labels=labels,
-        properties={key: np.asarray(sorting.get_property(key)) for key in keys},
+        properties={key: read_only(np.asarray(sorting.get_property(key))) for key in keys},
         annotations={key: sorting.get_annotation(key) for key in sorting.get_annotation_keys()},
     )

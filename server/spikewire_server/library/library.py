@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from numpy.typing import NDArray
 
-from .catalogue import Catalogue, SortingRow, object_ids, page, sqlite_url
-from .describing import describe
-from .dumping import dump_of
-from .editing import Editor
-from .entry import Entry, Origin
-from .listing import list_entries
-from .notes import Kind, drop_staged
-from .opened import OpenedSorting
-from .opener import Opener
-from .publishing import Publisher
-from .registering import Registrar
-from .roots import Roots
-from .scanner import Scanner
-from .store import Store
-from .upload import Upload, UploadHeader
+from spikewire_server.library.catalogue import Catalogue, SortingRow, object_ids, page, sqlite_url
+from spikewire_server.library.describing import describe
+from spikewire_server.library.dumping import dump_of
+from spikewire_server.library.editing import Editor
+from spikewire_server.library.entry import Entry, Origin
+from spikewire_server.library.listing import list_entries
+from spikewire_server.library.notes import Kind, drop_staged
+from spikewire_server.library.opened import OpenedSorting
+from spikewire_server.library.opener import Opener
+from spikewire_server.library.publishing import Publisher
+from spikewire_server.library.registering import Registrar
+from spikewire_server.library.roots import Roots
+from spikewire_server.library.scanner import Scanner
+from spikewire_server.library.store import Store
+from spikewire_server.library.upload import Upload, UploadHeader
 
 if TYPE_CHECKING:
     from spikewire_server.settings import Settings

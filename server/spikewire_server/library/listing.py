@@ -10,12 +10,11 @@ from heapq import merge
 from itertools import islice
 
 from spikewire.core.errors import InvalidValueError
-
-from .catalogue import Catalogue, page
-from .describing import describe_row
-from .entry import Entry
-from .names import MAX_NAME_BYTES
-from .roots import Roots
+from spikewire_server.library.catalogue import Catalogue, page
+from spikewire_server.library.describing import describe_row
+from spikewire_server.library.entry import Entry
+from spikewire_server.library.names import MAX_NAME_BYTES
+from spikewire_server.library.roots import Roots
 
 _ROWS_AT_ONCE = 500
 

@@ -32,8 +32,7 @@ from spikewire.wire.values import (
     value_from_proto,
     value_to_proto,
 )
-
-from .catalogue import NOTES
+from spikewire_server.library.catalogue import NOTES
 
 
 class Kind(Enum):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from spikewire.core.dtypes import SPIKE_DTYPE
 from spikewire.core.errors import InvalidValueError, StoreUnwritableError, UploadIncompleteError
 from spikewire.wire.errors import with_metadata
-
-from .removal import remove
-from .revision import ContentDigest
+from spikewire_server.library.removal import remove
+from spikewire_server.library.revision import ContentDigest
 
 
 class ObjectWriter:
@@ -57,16 +56,13 @@ class ObjectWriter:
         self._last_sample = np.iinfo(np.int64).min
         with _writing():
             partial.mkdir()
-            try:
+        try:
+            with _writing():
                 self._write_info(sampling_frequency, unit_ids)
-                self._file = (partial / "spikes.npy").open("wb")
-                header = npy_format.header_data_from_array_1_0(np.empty(0, SPIKE_DTYPE))
-                npy_format.write_array_header_1_0(
-                    self._file, header | {"shape": (sum(spike_counts),)}
-                )
-            except BaseException:
-                remove(partial)
-                raise
+                self._file = _new_npy(partial / "spikes.npy", sum(spike_counts))
+        except BaseException:
+            remove(partial)
+            raise
 
     def write(
         self, segment_index: int, samples: NDArray[np.int64], unit_indices: NDArray[Any]
@@ -126,7 +122,8 @@ class ObjectWriter:
 
     def abort(self) -> None:
         """Remove what was written."""
-        self._file.close()
+        with suppress(OSError):  # what is left in its buffer may not fit on the disk
+            self._file.close()
         remove(self._partial)
         remove(self._final)
 
@@ -168,6 +165,18 @@ class ObjectWriter:
             json.dump(info, file)
             file.flush()
             os.fsync(file.fileno())
+
+
+def _new_npy(path: Path, spike_count: int) -> BinaryIO:
+    """Return a new file that says how many spikes it will hold, open behind its header."""
+    header = npy_format.header_data_from_array_1_0(np.empty(0, SPIKE_DTYPE))
+    file = path.open("wb")
+    try:
+        npy_format.write_array_header_1_0(file, header | {"shape": (spike_count,)})
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 @contextmanager

@@ -17,10 +17,9 @@ from spikewire.core.segment import BaseSortingSegment
 from spikewire.core.sorting import BaseSorting
 from spikewire.core.trains import SegmentTrains
 from spikewire.wire.errors import with_metadata
-
-from .cache import Cache
-from .facts import Facts, Look, Source
-from .overlay import Overlay
+from spikewire_server.library.cache import Cache
+from spikewire_server.library.facts import Facts, Look, Source
+from spikewire_server.library.overlay import Overlay
 
 T = TypeVar("T")
 Columns = tuple[NDArray[np.int64], NDArray[Any]]
@@ -193,7 +192,8 @@ class OpenedSorting:
     def _load(self, segment_index: int, read: Callable[[BaseSortingSegment], T]) -> T:
         try:
             self.verify()
-            value = read(self._segment(segment_index))
+            with self._source.in_its_name():
+                value = read(self._segment(segment_index))
         except Exception:
             self.verify()  # if it changed, that is why
             raise

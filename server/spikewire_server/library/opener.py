@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spikewire.core.errors import DumpError, FormatError, SortingNotFoundError
+from spikewire.core.errors import DumpError, SortingNotFoundError
 from spikewire.v1 import dump_pb2
 from spikewire.wire.dumps import MAX_DUMP_DEPTH, dump_from_proto
 from spikewire.wire.errors import with_metadata
-
-from .cache import Cache
-from .catalogue import Catalogue, SortingRow, find
-from .entry import Origin
-from .facts import Facts, Look, Source
-from .names import check_name
-from .opened import OpenedSorting, revision_mismatch
-from .overlay import Overlay
-from .roots import Found, Roots
-from .sources import RootSource, StoreSource
-from .store import Store
-from .view_nodes import Node, ReaderNode, nesting, parse_dump
-from .views import ViewSource
+from spikewire_server.library.cache import Cache
+from spikewire_server.library.catalogue import Catalogue, SortingRow, find
+from spikewire_server.library.entry import Origin
+from spikewire_server.library.facts import Facts, Look, Source
+from spikewire_server.library.names import check_name
+from spikewire_server.library.opened import OpenedSorting, revision_mismatch
+from spikewire_server.library.overlay import Overlay
+from spikewire_server.library.roots import Found, Roots
+from spikewire_server.library.sources import RootSource, StoreSource
+from spikewire_server.library.store import Store
+from spikewire_server.library.view_nodes import Node, ReaderNode, nesting, parse_dump
+from spikewire_server.library.views import ViewSource
 
 if TYPE_CHECKING:
     from spikewire_server.settings import Settings
@@ -102,12 +101,8 @@ class Opener:
             if row.origin is Origin.VIEW:
                 return _view_source(walk, row)
             lease = self._store.lease(row.object_id or "")
-            if lease is not None:
+            if lease is not None or row == lost:  # lost, and not replaced in between
                 return StoreSource(row, lease)
-            if row == lost:  # not replaced in between
-                raise with_metadata(
-                    FormatError(f"the files of {name!r} are missing from the store"), name=name
-                )
             lost = row
 
     def open_as(self, node: ReaderNode) -> OpenedSorting:

@@ -18,12 +18,18 @@ from sqlalchemy.engine import Connection
 from spikewire.core.errors import PropertyNotFoundError
 from spikewire.core.sorting import BaseSorting
 from spikewire.wire.errors import with_metadata
-
-from .catalogue import Catalogue
-from .entry import PropertyInfo
-from .facts import Facts
-from .notes import Kind, Note, read_annotation, read_etags, read_notes, read_property
-from .revision import digest
+from spikewire_server.library.catalogue import Catalogue
+from spikewire_server.library.entry import AnnotationInfo, PropertyInfo
+from spikewire_server.library.facts import Facts
+from spikewire_server.library.notes import (
+    Kind,
+    Note,
+    read_annotation,
+    read_etags,
+    read_notes,
+    read_property,
+)
+from spikewire_server.library.revision import digest
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +95,15 @@ class Overlay:
     def annotations(self) -> list[tuple[str, Any, str]]:
         """Return key, value and etag of all annotations."""
         with self._catalogue.read() as connection:
-            return self._annotations(connection)
+            return [
+                (info.key, self._annotation(connection, info.key, noted), info.etag)
+                for info, noted in self._annotations(connection)
+            ]
+
+    def annotation_infos(self) -> list[AnnotationInfo]:
+        """Describe all annotations, without reading values."""
+        with self._catalogue.read() as connection:
+            return [info for info, _ in self._annotations(connection)]
 
     def noted(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return the annotations and properties that were noted, without those of the files."""
@@ -115,8 +129,9 @@ class Overlay:
                     values = self._fitted(connection, notes[key])
                 if values is not None:
                     sorting.set_property(key, values)
-            for key, value, _ in self._annotations(connection):
-                sorting.set_annotation(key, value, overwrite=True)
+            for info, noted in self._annotations(connection):
+                value = self._annotation(connection, info.key, noted)
+                sorting.set_annotation(info.key, value, overwrite=True)
 
     def _properties(self, connection: Connection) -> list[PropertyInfo]:
         notes = {note.key: note for note in read_notes(connection, self._name, Kind.PROPERTY)}
@@ -134,17 +149,22 @@ class Overlay:
                 found.append(PropertyInfo(key, dtype, shape, etag))
         return found
 
-    def _annotations(self, connection: Connection) -> list[tuple[str, Any, str]]:
+    def _annotations(self, connection: Connection) -> list[tuple[AnnotationInfo, bool]]:
+        """Describe all annotations, each with whether it was noted."""
         notes = {note.key: note for note in read_notes(connection, self._name, Kind.ANNOTATION)}
         found = []
         for key in {**self._facts.annotations, **notes}:
-            note = notes.get(key)
-            if note is None:
+            if key not in notes:
                 etag = self._facts.etag(Kind.ANNOTATION.value, key)
-                found.append((key, self._facts.annotations[key], etag))
-            elif not note.hides:
-                found.append((key, read_annotation(connection, self._name, key), note.etag))
+                found.append((AnnotationInfo(key, etag), False))
+            elif not notes[key].hides:
+                found.append((AnnotationInfo(key, notes[key].etag), True))
         return found
+
+    def _annotation(self, connection: Connection, key: str, noted: bool) -> Any:
+        if noted:
+            return read_annotation(connection, self._name, key)
+        return self._facts.annotations[key]
 
     def _dtype(self, note: Note) -> np.dtype[Any] | None:
         """Return the type of a noted property for the units of today; None if it is hidden."""

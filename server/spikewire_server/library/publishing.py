@@ -6,15 +6,14 @@ from sqlalchemy.engine import Connection
 
 from spikewire.core.errors import ReadOnlyError, SortingExistsError, SpikewireError
 from spikewire.wire.errors import with_metadata
-
-from .catalogue import Catalogue, SortingRow, find, put, remove
-from .entry import Origin
-from .names import check_name
-from .notes import adopt_staged
-from .opened import revision_mismatch
-from .opener import Opener, not_found
-from .roots import Roots
-from .store import Store
+from spikewire_server.library.catalogue import Catalogue, SortingRow, find, put, remove
+from spikewire_server.library.entry import Origin
+from spikewire_server.library.names import check_name
+from spikewire_server.library.notes import adopt_staged
+from spikewire_server.library.opened import revision_mismatch
+from spikewire_server.library.opener import Opener, not_found
+from spikewire_server.library.roots import Roots
+from spikewire_server.library.store import Store
 
 
 class Publisher:

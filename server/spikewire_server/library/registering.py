@@ -14,16 +14,15 @@ from numpy.typing import NDArray
 from spikewire.core.dump import SortingReference
 from spikewire.core.errors import DumpError, FormatError, SortingNotFoundError, SpikewireError
 from spikewire.wire.dumps import dump_to_proto
-
-from .catalogue import Catalogue, SortingRow
-from .entry import Origin
-from .names import check_key
-from .notes import Content, Kind, drop_staged, staging_name, write_note
-from .opened import OpenedSorting
-from .opener import Opener
-from .publishing import Publisher
-from .upload import check_unit_count, checked_property
-from .view_nodes import class_path_of, metadata_in, node_to_dump, parse_dump
+from spikewire_server.library.catalogue import Catalogue, SortingRow
+from spikewire_server.library.entry import Origin
+from spikewire_server.library.names import check_key
+from spikewire_server.library.notes import Content, Kind, drop_staged, staging_name, write_note
+from spikewire_server.library.opened import OpenedSorting
+from spikewire_server.library.opener import Opener
+from spikewire_server.library.publishing import Publisher
+from spikewire_server.library.upload import check_unit_count, checked_property
+from spikewire_server.library.view_nodes import class_path_of, metadata_in, node_to_dump, parse_dump
 
 if TYPE_CHECKING:
     from spikewire_server.settings import Settings

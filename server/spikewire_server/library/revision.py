@@ -91,16 +91,21 @@ def stamp_files(base: Path, files: Iterable[Path]) -> FilesStamp:
     Raises
     ------
     OSError
-        If a file is gone or cannot be looked at.
+        If a file cannot be looked at. One that is missing can: its stamp says so.
     """
     parts: list[bytes | str] = []
     newest = 0
     for path in files:
-        with path.open("rb", buffering=0) as file:
+        parts.append(path.relative_to(base).as_posix())
+        try:
+            file = path.open("rb", buffering=0)
+        except FileNotFoundError:
+            parts.append("missing")
+            continue
+        with file:
             status = os.fstat(file.fileno())
-            relative = path.relative_to(base).as_posix()
-            parts += [relative, struct.pack("<QQ", status.st_size, status.st_mtime_ns)]
             small = status.st_size <= SMALL_FILE_BYTES
+            parts.append(struct.pack("<qq", status.st_size, status.st_mtime_ns))
             parts.append(file.read(SMALL_FILE_BYTES) if small else b"")
         newest = max(newest, status.st_mtime_ns)
     return FilesStamp(digest("files", *parts), newest)

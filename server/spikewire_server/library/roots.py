@@ -17,8 +17,7 @@ import structlog
 
 from spikewire.extractors.formats import Format, recognise
 from spikewire.extractors.saving import is_leftover
-
-from .names import first_component, is_name
+from spikewire_server.library.names import first_component, is_name
 
 if TYPE_CHECKING:
     from spikewire_server.settings import Root
@@ -83,8 +82,7 @@ class Roots:
         for component in name.split("/")[1:]:
             if not place.is_folder or self._format_of(place) is not None:
                 return None  # what a sorting consists of has no names
-            wanted = f"{place.name}/{component}"
-            child = next((item for item in self._children(place) if item.name == wanted), None)
+            child = next(self._children(place, component), None)
             if child is None:
                 return None
             place = child
@@ -109,11 +107,11 @@ class Roots:
             self._complain("cannot be read and is left out", place.path, error.strerror)
             return None
 
-    def _children(self, place: _Place) -> Iterator[_Place]:
-        """Yield what may have names of its own in a folder."""
+    def _children(self, place: _Place, only: str | None = None) -> Iterator[_Place]:
+        """Yield what may have names of its own in a folder, all or the one that is listed so."""
         try:
             with os.scandir(place.path) as listing:
-                entries = list(listing)
+                entries = [entry for entry in listing if only is None or entry.name == only]
         except OSError as error:
             self._complain("cannot be listed and is left out", place.path, error.strerror)
             return

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import structlog
 
-from .describing import describe, for_listing
-from .entry import Entry, Origin
-from .opener import Opener
-from .roots import Found, Roots
+from spikewire_server.library.describing import describe, for_listing
+from spikewire_server.library.entry import Entry, Origin
+from spikewire_server.library.opener import Opener
+from spikewire_server.library.roots import Found, Roots
 
 log = structlog.get_logger(__name__)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from spikewire.core.errors import (
-    ContentChangedError,
     FormatError,
     NeedsSamplingFrequencyError,
     SortingNotFoundError,
@@ -19,18 +20,18 @@ from spikewire.extractors.numpy_folder import NumpyFolderSorting
 from spikewire.v1 import sorting_pb2
 from spikewire.wire.errors import with_metadata
 from spikewire.wire.unit_ids import unit_ids_from_proto
-
-from .catalogue import SortingRow
-from .entry import Origin
-from .facts import Facts, Look, facts_of
-from .revision import root_revision, stamp_files
-from .roots import Found
-from .store import Lease
-from .view_nodes import ReaderNode, reader_options
+from spikewire_server.library.catalogue import SortingRow
+from spikewire_server.library.entry import Origin
+from spikewire_server.library.facts import Facts, Look, facts_of
+from spikewire_server.library.revision import root_revision, stamp_files
+from spikewire_server.library.roots import Found
+from spikewire_server.library.store import Lease
+from spikewire_server.library.view_nodes import ReaderNode, reader_options
 
 # Clocks of file systems are coarse, up to two seconds: a file that changed a moment ago may
 # change again without its time changing.
 _SETTLED_AFTER = timedelta(seconds=2)
+_LAST_SECOND = datetime.max.replace(tzinfo=UTC).timestamp()
 
 
 class RootSource:
@@ -68,7 +69,7 @@ class RootSource:
         """Look at the files as they are now."""
         path, format_ = self._found.path, self._found.format
         base = path if path.is_dir() else path.parent
-        with self._in_its_name():
+        with self.in_its_name():
             spikes = stamp_files(base, format_.spike_files(path))
             labels = stamp_files(base, format_.label_files(path))
             revision = root_revision(
@@ -78,7 +79,7 @@ class RootSource:
                 format_.unit_ids_in_labels(path),
             )
         newest = max(spikes.newest_ns, labels.newest_ns)
-        update_time = datetime.fromtimestamp(newest / 1e9, UTC)
+        update_time = datetime.fromtimestamp(min(max(newest / 1e9, 0), _LAST_SECOND), UTC)
         settled = datetime.now(UTC) - update_time > _SETTLED_AFTER
         watched = {f"{self.name} {revision}": (self, revision)}
         return Look(revision, labels.digest, settled, update_time, watched)
@@ -98,21 +99,24 @@ class RootSource:
 
     def read(self) -> BaseSorting:
         """Open the sorting."""
-        with self._in_its_name():
+        with self.in_its_name():
             if self._reader is not None:
                 return self._reader(self._found.path, **self._options)
             return self._found.format.open(self._found.path, self._sampling_frequency)
 
     @contextmanager
-    def _in_its_name(self) -> Iterator[None]:
-        with in_the_name_of(self._found):
+    def in_its_name(self) -> Iterator[None]:
+        """Let errors speak of the sorting by its name, and of a missing rate by the setting."""
+        root = self._found.root
+        with naming(self.name, {str(self._found.path): self.name, str(root.path): root.label}):
             try:
                 yield
             except NeedsSamplingFrequencyError as error:
+                pattern = glob.escape(self.name).replace("'", "'\"'\"'")
                 raise with_metadata(
                     NeedsSamplingFrequencyError(
                         f"the files of {self.name!r} state no sampling frequency; start the server "
-                        f"with --sampling-frequency '{self.name}=HZ'"
+                        f"with --sampling-frequency '{pattern}=HZ'"
                     ),
                     name=self.name,
                 ) from error
@@ -125,13 +129,13 @@ class StoreSource:
     ----------
     row : SortingRow
         What the catalogue has of it.
-    lease : Lease
-        Keeps its files.
+    lease : Lease or None
+        Keeps its files; None if they are missing.
     """
 
     origin = Origin.STORE
 
-    def __init__(self, row: SortingRow, lease: Lease) -> None:
+    def __init__(self, row: SortingRow, lease: Lease | None) -> None:
         self.name = row.name
         self.class_name = row.class_name
         self._row = row
@@ -139,6 +143,7 @@ class StoreSource:
 
     def look(self) -> Look:
         """Return what the catalogue has: objects do not change."""
+        self._path()
         return Look(self._row.revision or "", "", True, self._row.update_time)
 
     def facts(self, look: Look) -> Facts:
@@ -155,35 +160,44 @@ class StoreSource:
 
     def read(self) -> BaseSorting:
         """Open the object."""
-        return NumpyFolderSorting(self._lease.path)
+        with self.in_its_name():
+            return NumpyFolderSorting(self._path())
+
+    def in_its_name(self) -> AbstractContextManager[None]:
+        """Let errors speak of the sorting by its name."""
+        return naming(self.name, {str(self._path()): self.name})
+
+    def _path(self) -> Path:
+        if self._lease is None:
+            raise with_metadata(
+                FormatError(f"the files of {self.name!r} are missing from the store"),
+                name=self.name,
+            )
+        return self._lease.path
 
 
 @contextmanager
-def in_the_name_of(found: Found) -> Iterator[None]:
-    """Let errors speak of a sorting by its name, not by its path on this machine."""
+def naming(name: str, names: Mapping[str, str]) -> Iterator[None]:
+    """Let errors speak of a sorting by its name, not by its path on this machine.
+
+    Parameters
+    ----------
+    name : str
+        The sorting.
+    names : mapping
+        What to say for a path, the longest path first.
+    """
     try:
         yield
-    except SortingNotFoundError as error:
-        # One of its files: the sorting itself was there a moment ago.
-        raise _broken(found, _without_paths(str(error), found)) from error
     except SpikewireError as error:
         text = str(error)
-        clean = _without_paths(text, found)
-        if clean == text:
+        for path, shown in names.items():
+            text = text.replace(path, shown)
+        # A file that is missing is one of the sorting's: it has a name, so it is there.
+        kind = FormatError if isinstance(error, SortingNotFoundError) else type(error)
+        if text == str(error) and kind is type(error):
             raise
-        raise with_metadata(type(error)(clean), name=found.name) from error
-    except FileNotFoundError as error:
-        raise with_metadata(
-            ContentChangedError(f"a file of {found.name!r} is gone"), name=found.name
-        ) from error
+        raise with_metadata(kind(text), name=name) from error
     except OSError as error:
-        raise _broken(found, f"{found.name}: cannot be read: {error.strerror}") from error
-
-
-def _broken(found: Found, text: str) -> FormatError:
-    return with_metadata(FormatError(text), name=found.name)
-
-
-def _without_paths(text: str, found: Found) -> str:
-    text = text.replace(str(found.path), found.name)
-    return text.replace(str(found.root.path), found.root.label)
+        text = f"the files of {name!r} cannot be read: {error.strerror}"
+        raise with_metadata(FormatError(text), name=name) from error

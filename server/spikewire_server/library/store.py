@@ -18,10 +18,9 @@ import structlog
 from numpy.typing import NDArray
 
 from spikewire.core.errors import StoreUnwritableError
-
-from .lock import FolderLock
-from .object_writer import ObjectWriter
-from .removal import remove
+from spikewire_server.library.lock import FolderLock
+from spikewire_server.library.object_writer import ObjectWriter
+from spikewire_server.library.removal import remove
 
 log = structlog.get_logger(__name__)
 

@@ -21,22 +21,21 @@ from spikewire.core.errors import (
     UploadIncompleteError,
 )
 from spikewire.core.unit_ids import as_unit_ids
+from spikewire.extractors.tables import MAX_SEGMENTS
 from spikewire.wire.errors import with_metadata
 from spikewire.wire.unit_ids import unit_ids_to_proto
-
-from .catalogue import Catalogue
-from .entry import Entry
-from .names import check_key
-from .notes import Content, Kind, drop_staged, staging_name, write_note
-from .object_writer import ObjectWriter
-from .opened import OpenedSorting
-from .store import Store
+from spikewire_server.library.catalogue import Catalogue
+from spikewire_server.library.entry import Entry
+from spikewire_server.library.names import check_key
+from spikewire_server.library.notes import Content, Kind, drop_staged, staging_name, write_note
+from spikewire_server.library.object_writer import ObjectWriter
+from spikewire_server.library.opened import OpenedSorting
+from spikewire_server.library.store import Store
 
 if TYPE_CHECKING:
     from spikewire_server.settings import Settings
 
 
-_MAX_SEGMENTS = 100_000
 _SPIKES_AT_ONCE = 1 << 18
 
 
@@ -77,8 +76,8 @@ class UploadHeader:
             raise InvalidValueError(
                 f"{len(t_starts)} segments, but spike counts of {len(spike_counts)}"
             )
-        if len(t_starts) > _MAX_SEGMENTS:
-            _refuse("segment_count", _MAX_SEGMENTS, f"{len(t_starts)} segments")
+        if len(t_starts) > MAX_SEGMENTS:
+            _refuse("segment_count", MAX_SEGMENTS, f"{len(t_starts)} segments")
         for t_start in t_starts:
             if t_start is not None and not math.isfinite(t_start):
                 raise InvalidValueError(f"a segment starts at {t_start} s")

@@ -20,8 +20,7 @@ from spikewire.extractors import KiloSortSortingExtractor
 from spikewire.extractors.formats import FORMATS
 from spikewire.wire.dumps import MAX_DUMP_DEPTH
 from spikewire.wire.errors import with_metadata
-
-from .names import check_name
+from spikewire_server.library.names import check_name
 
 # Classes that are safe with any arguments, their parents being nodes. One that attaches to
 # memory, opens files or takes objects has no place here.

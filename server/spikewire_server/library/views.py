@@ -23,12 +23,11 @@ from spikewire.core.sorting import BaseSorting
 from spikewire.v1 import dump_pb2
 from spikewire.wire.errors import with_metadata
 from spikewire.wire.values import value_to_proto
-
-from .entry import Origin
-from .facts import Facts, Look, facts_of
-from .opened import OpenedSorting
-from .revision import digest
-from .view_nodes import Node, ReaderNode, ViewNode, class_path_of, is_node
+from spikewire_server.library.entry import Origin
+from spikewire_server.library.facts import Facts, Look, facts_of
+from spikewire_server.library.opened import OpenedSorting
+from spikewire_server.library.revision import digest
+from spikewire_server.library.view_nodes import Node, ReaderNode, ViewNode, class_path_of, is_node
 
 
 class Resolver(Protocol):
@@ -73,7 +72,7 @@ class ViewSource:
 
     def look(self) -> Look:
         """Look at the parents."""
-        with self._broken_by_parents():
+        with self.in_its_name():
             look = _look(self.node, self._resolver)
         return look._replace(update_time=max(self._update_time, look.update_time))
 
@@ -84,11 +83,12 @@ class ViewSource:
 
     def read(self) -> BaseSorting:
         """Evaluate the view; its spikes come from the parents as they are asked for."""
-        with self._broken_by_parents():
+        with self.in_its_name():
             return evaluate(self.node, self._resolver)
 
     @contextmanager
-    def _broken_by_parents(self) -> Iterator[None]:
+    def in_its_name(self) -> Iterator[None]:
+        """Say that the view is broken by what its parents, or its arguments, raise."""
         try:
             yield
         except (ContentChangedError, NeedsSamplingFrequencyError):
