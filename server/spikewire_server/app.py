@@ -137,7 +137,7 @@ def _authority(host: str, port: int) -> str:
 
 async def _set_health(
     service: health.aio.HealthServicer,
-    status: health_pb2.HealthCheckResponse.ServingStatus.ValueType,
+    status: int,
 ) -> None:
     for name in ("", *SERVICES):
         await service.set(name, status)
