@@ -189,9 +189,9 @@ class RemoteSorting(BaseSorting):
         spikes = np.empty(len(columns.samples), dtype=SPIKE_DTYPE)
         spikes["sample_index"] = columns.samples
         spikes["unit_index"] = columns.unit_indices
-        spikes["segment_index"] = np.repeat(
-            np.arange(self.get_num_segments()), columns.segment_counts
-        )
+        ends = np.cumsum(columns.segment_counts)
+        for index, (count, end) in enumerate(zip(columns.segment_counts, ends, strict=True)):
+            spikes["segment_index"][end - count : end] = index
         return spikes
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
