@@ -245,3 +245,14 @@ def test_a_closed_client_says_so(fake, client):
         sorting.to_spike_vector()
     with pytest.raises(ServerUnavailableError, match="closed"):
         client.list()
+
+
+def test_a_forked_child_has_a_channel_of_its_own(fake, client, monkeypatch):
+    client.open("a")
+    connection = client._connection
+    channel_of_parent = connection._live.channel
+    monkeypatch.setattr(channel.os, "getpid", lambda: -1)
+    client.open("a")
+    assert connection._live.channel is not channel_of_parent
+    assert connection._of_parents[0].channel is channel_of_parent
+    connection._of_parents[0].channel.close()

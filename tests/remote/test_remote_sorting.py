@@ -19,10 +19,13 @@ from spikewire.core.errors import (
     AnnotationNotFoundError,
     DumpError,
     EtagMismatchError,
+    FormatError,
     InvalidNameError,
     InvalidTypeError,
     InvalidValueError,
+    NeedsSamplingFrequencyError,
     PropertyNotFoundError,
+    ReadOnlyError,
     RevisionMismatchError,
     SegmentIndexError,
     SegmentRequiredError,
@@ -30,6 +33,7 @@ from spikewire.core.errors import (
     SortingNotFoundError,
     UnitNotFoundError,
     UnknownClassError,
+    UnsafeContentError,
 )
 from spikewire.remote import open_url
 from spikewire.remote.collectors import SpikeCollector
@@ -491,6 +495,39 @@ def test_mistakes_raise_what_they_raise_locally(client, name):
             remote.get_unit_spike_train("a", 0, start_frame=bound)
     with pytest.raises(InvalidValueError):
         client.open(name, mode="w")
+
+
+def test_files_that_cannot_be_read_say_why_and_not_where(new_server, tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    spikewire.NpzSortingExtractor.write_sorting(random_sorting(), root / "good.npz")
+    members = dict(np.load(root / "good.npz"))
+    np.savez(root / "pickled.npz", **members | {"unit_ids": np.array([object()])})
+    np.savez(root / "unsorted.npz", **members | {"spike_indexes_seg0": np.arange(2000)[::-1]})
+    (root / "torn.npz").write_bytes((root / "good.npz").read_bytes()[:500])
+    np.save(root / "spike_times.npy", np.arange(5))
+    np.save(root / "spike_clusters.npy", np.zeros(5, int))
+    phy = root / "phy"
+    phy.mkdir()
+    for file in ("spike_times.npy", "spike_clusters.npy"):
+        (root / file).rename(phy / file)
+    server = new_server(f"lab={root}")
+    with spikewire.connect(server.address) as client:
+        same(client.open("lab/good.npz").to_spike_vector(), random_sorting().to_spike_vector())
+        for name, error in (
+            ("pickled.npz", UnsafeContentError),
+            ("unsorted.npz", FormatError),
+            ("torn.npz", FormatError),
+            ("phy", NeedsSamplingFrequencyError),
+        ):
+            with pytest.raises(error) as raised:
+                client.open(f"lab/{name}").to_spike_vector()
+            assert f"lab/{name}" in str(raised.value)
+            assert str(tmp_path) not in str(raised.value)
+        with pytest.raises(ReadOnlyError):
+            client.upload(random_sorting(), "lab/new")
+        with pytest.raises(ReadOnlyError):
+            client.delete("lab/good.npz")
 
 
 def test_an_upload_that_is_cut_leaves_nothing(client, name):

@@ -13,7 +13,6 @@ from spikewire.core.errors import (
     FormatError,
     InvalidValueError,
     MalformedMessageError,
-    NeedsSamplingFrequencyError,
     RevisionMismatchError,
 )
 from spikewire.core.segment import BaseSortingSegment
@@ -21,10 +20,11 @@ from spikewire.core.sorting import BaseSorting
 from spikewire.remote.channel import Connection, shared_connection
 from spikewire.remote.lazy import LazyAnnotations, LazyMapping, LazyProperties
 from spikewire.remote.metadata import RemoteMetadata
-from spikewire.remote.methods import GET_SORTING
+from spikewire.remote.methods import COUNT_SPIKES, GET_SORTING
 from spikewire.remote.reader import SegmentCounts, SpikeReader
 from spikewire.remote.target import parse_target, parse_url
 from spikewire.v1 import sorting_service_pb2 as pb
+from spikewire.v1.spike_train_service_pb2 import CountSpikesRequest
 from spikewire.wire.sortings import SortingInfo, sorting_from_proto
 
 Mode = Literal["r", "r+"]
@@ -86,7 +86,7 @@ class RemoteSorting(BaseSorting):
     ) -> None:
         if mode not in ("r", "r+"):
             raise InvalidValueError(f"mode must be 'r' or 'r+', not {mode!r}")
-        _check_readable(info)
+        _check_readable(connection, info)
         _check_revision(info, revision)
         if info.unit_ids is None or not info.sampling_frequency:
             raise MalformedMessageError(f"the server did not describe the units of {info.name!r}")
@@ -274,11 +274,11 @@ def open_url(url: str, mode: Mode = "r") -> RemoteSorting:
     return RemoteSorting(str(target), name, mode=mode)
 
 
-def _check_readable(info: SortingInfo) -> None:
-    if info.state == "needs sampling frequency":
-        raise NeedsSamplingFrequencyError(info.state_detail)
-    if info.state == "broken":
-        raise FormatError(f"the server cannot read {info.name!r}: {info.state_detail}")
+def _check_readable(connection: Connection, info: SortingInfo) -> None:
+    if info.state in ("broken", "needs sampling frequency"):
+        # A read fails with the very class that the reader of the files raised.
+        connection.call(COUNT_SPIKES, CountSpikesRequest(name=info.name))
+        raise FormatError(f"the server could not read {info.name!r}: {info.state_detail}")
 
 
 def _check_revision(info: SortingInfo, revision: str | None) -> None:
