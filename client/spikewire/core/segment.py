@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,6 +110,20 @@ class BaseSortingSegment:
         return merge_trains(
             [self.get_unit_spike_train(unit, start_frame, end_frame) for unit in unit_ids]
         )
+
+    def iter_spike_columns(
+        self, start_frame: int | None = None, end_frame: int | None = None
+    ) -> Iterator[tuple[IntArray, IntArray]]:
+        """The spikes of `get_spike_columns`, some at a time.
+
+        A format that can overrides this to read a bounded number at a time, so that
+        whoever copies a segment needs no memory for all of it.
+
+        Yields
+        ------
+        samples, unit_indices : int64, (some spikes,)
+        """
+        yield self.get_spike_columns(start_frame, end_frame)
 
     def count_spikes(self) -> IntArray:
         """The number of spikes of each unit.
