@@ -189,6 +189,8 @@ class FakeSortings(Scripted, sorting_service_pb2_grpc.SortingServiceServicer):
                     self.begin("UploadSorting", request, context)
         finally:
             self.script.requests.append(("pieces", received))
+        if self.script.silent_after is not None:
+            self.script.released.wait(30)
         return sorting_service_pb.UploadSortingResponse(
             sorting=self.describe(received[0].header.name)
         )

@@ -148,6 +148,8 @@ def test_a_silent_server_is_given_up(fake):
         fake.script.silent_after = 2
         with pytest.raises(DeadlineExceededError, match="silent"):
             sorting.to_spike_vector()
+        with pytest.raises(DeadlineExceededError, match="silent"):
+            client.upload(fake.script.sorting, "b")
 
 
 def test_a_slow_reader_is_not_a_silent_server(fake):

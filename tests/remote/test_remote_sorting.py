@@ -299,7 +299,7 @@ def test_two_writers_of_one_property_are_told(client, name):
 
 def test_the_revision_is_pinned(client, name):
     client.upload(random_sorting(seed=1), name)
-    old = client.open(name)
+    old, unread = client.open(name), client.open(name)
     kept = old.to_spike_vector()
     with pytest.raises(SortingExistsError):
         client.upload(random_sorting(seed=2), name)
@@ -307,11 +307,13 @@ def test_the_revision_is_pinned(client, name):
     assert new.revision != old.revision
     same(old.to_spike_vector(), kept)
     for read in (
-        lambda: old.get_unit_spike_train("a", 0, use_cache=False),
-        lambda: old.to_spike_columns(0) if old._forget_spikes() is None else None,
-        lambda: old.count_total_num_spikes(),
-        lambda: old.segments[0].get_unit_spike_trains(["a", "b"]),
-        lambda: old.refresh(),
+        lambda: unread.get_unit_spike_train("a", 0),
+        lambda: unread.get_unit_spike_trains(None, 0),
+        lambda: unread.to_spike_columns(0),
+        lambda: unread.to_spike_vector(),
+        lambda: unread.count_total_num_spikes(),
+        lambda: unread.refresh(),
+        lambda: client.save(unread, f"{name}-copy"),
         lambda: pickle.loads(pickle.dumps(old)),
         lambda: spikewire.load(old.to_dict()),
     ):
@@ -357,9 +359,10 @@ def test_pickles_take_along_what_was_edited_here(client, name):
     remote = client.upload(random_sorting(), name)
     remote.set_property("q", [1, 2, 3, 4])
     remote.annotate(note="mine")
-    copy = pickle.loads(pickle.dumps(remote))
-    assert copy.get_property("q").tolist() == [1, 2, 3, 4]
-    assert copy.get_annotation("note") == "mine"
+    for copy in (remote.clone(), pickle.loads(pickle.dumps(remote))):
+        for again in (copy, pickle.loads(pickle.dumps(copy))):
+            assert again.get_property("q").tolist() == [1, 2, 3, 4]
+            assert again.get_annotation("note") == "mine"
     assert pickle.loads(pickle.dumps(client.open(name, mode="r+"))).mode == "r+"
 
 

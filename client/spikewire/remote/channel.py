@@ -98,7 +98,6 @@ class Connection:
             The call failed; the class is that of the local mistake.
         """
         deadline = time.monotonic() + (timeout or rpc.timeout)
-
         attempts = itertools.count()
 
         def attempt() -> ResponseT:
@@ -200,6 +199,8 @@ class Connection:
                 if failures:
                     raise failures[0] from None
                 self._fail(error, rpc, watch)
+            finally:
+                call.cancel()  # of use only if the caller was interrupted
         return response
 
     def _attempts(

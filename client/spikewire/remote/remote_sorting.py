@@ -195,8 +195,10 @@ class RemoteSorting(BaseSorting):
         return spikes
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        if self._properties.is_edited or self._annotations.is_edited:
-            return super().__reduce__()  # takes all metadata along
+        # A copy (see core.copies.rebuild) has plain dicts in place of the lazy mappings.
+        for metadata in (self._properties, self._annotations):
+            if not isinstance(metadata, LazyMapping) or metadata.is_edited:
+                return super().__reduce__()  # takes all metadata along
         return type(self), (*self._kwargs.values(), self._mode)
 
 
