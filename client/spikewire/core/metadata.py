@@ -16,7 +16,7 @@ from spikewire.core.errors import (
     InvalidValueError,
     PropertyNotFoundError,
 )
-from spikewire.core.property_rules import fill_subset
+from spikewire.core.property_rules import put, room_for
 from spikewire.core.shape import SortingShape
 from spikewire.core.unit_ids import some
 
@@ -121,19 +121,17 @@ class SortingMetadata(SortingShape):
         unique, counts = np.unique(ids, return_counts=True)
         if len(unique) != ids.size:
             raise InvalidValueError(f"unit ids are not unique: {some(unique[counts > 1].tolist())}")
-        indices = np.asarray(self.ids_to_indices(ids))
-        self._store_property(
+        room = room_for(
             key,
-            fill_subset(
-                key,
-                values,
-                indices,
-                count,
-                existing=self._properties.get(key),
-                missing_value=missing_value,
-                defaults=self.default_missing_property_values,
-            ),
+            values,
+            ids.size,
+            count,
+            existing=self._properties.get(key) if ids.size < count else None,
+            missing_value=missing_value,
+            defaults=self.default_missing_property_values,
         )
+        put(key, room, np.asarray(self.ids_to_indices(ids)), values)
+        self._store_property(key, room)
 
     def get_property(
         self, key: str, ids: list[Any] | tuple[Any, ...] | AnyArray | None = None

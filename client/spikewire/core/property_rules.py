@@ -11,26 +11,25 @@ from spikewire.core.dtypes import AnyArray, IntArray
 from spikewire.core.errors import ContractError, InvalidValueError
 
 
-def fill_subset(
+def room_for(
     key: str,
     values: AnyArray,
-    indices: IntArray,
+    part: int,
     count: int,
     *,
     existing: AnyArray | None,
     missing_value: Any,
     defaults: Mapping[str, Any],
 ) -> AnyArray:
-    """The property's new array, after `values` were given to the units at `indices`.
+    """A new array, one item a unit, that takes `values` for `part` of `count` units.
 
     Parameters
     ----------
     key : str
         The property's name, for messages.
-    values : (indices, ...) or what broadcasts to it
-    indices : int64, unique
-    count : int
-        Number of units.
+    values : array
+        One item a unit of the part, or a single one for all of them.
+    part, count : int
     existing : (count, ...), optional
         The property as it is. It gives way if every unit gets a value.
     missing_value : scalar, optional
@@ -43,29 +42,36 @@ def fill_subset(
     ContractError
         If kinds differ.
     InvalidValueError
-        If values do not fit the units, or a missing value is needed.
+        If a missing value is needed.
     """
-    if len(indices) == count:
-        result = np.zeros((count, *values.shape[1:]), dtype=values.dtype)
-    elif existing is None:
-        result = _filled(key, values, count, missing_value, defaults)
-    elif existing.dtype.kind != values.dtype.kind:
+    if part == count:
+        return np.zeros((count, *values.shape[1:]), dtype=values.dtype)
+    if existing is None:
+        return _filled(key, values, count, missing_value, defaults)
+    if existing.dtype.kind != values.dtype.kind:
         raise ContractError(
             f"property {key!r} is {existing.dtype}; values of {values.dtype} cannot be put into it"
         )
-    elif values.dtype.kind in "SU":
-        result = existing.astype(np.result_type(existing.dtype, values.dtype))
-    else:
-        result = existing.copy()
+    if values.dtype.kind in "SU":
+        return existing.astype(np.result_type(existing.dtype, values.dtype))
+    return existing.copy()
+
+
+def put(key: str, room: AnyArray, indices: IntArray, values: AnyArray) -> None:
+    """Give the units at `indices` their values.
+
+    Raises
+    ------
+    InvalidValueError
+        If there are not as many values as units, or their shape is another.
+    """
     try:
-        fitted = np.broadcast_to(values, (len(indices), *result.shape[1:]))
+        room[indices] = np.broadcast_to(values, (len(indices), *room.shape[1:]))
     except ValueError as error:
         raise InvalidValueError(
-            f"property {key!r}: values of shape {values.shape} do not fit {len(indices)} units"
-            f" of item shape {result.shape[1:]}"
+            f"property {key!r}: values of shape {values.shape} do not fit {len(indices)} units "
+            f"of item shape {room.shape[1:]}"
         ) from error
-    result[indices] = fitted
-    return result
 
 
 def _filled(

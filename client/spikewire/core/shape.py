@@ -127,9 +127,10 @@ class SortingShape:
             raise ContractError(
                 f"'ids' must be a list, tuple or array of unit ids, not {type(ids).__name__}"
             )
-        positions = [self._indices.get(unit_id, -1) for unit_id in _hashable(ids)]
+        given = ids.tolist() if isinstance(ids, np.ndarray) else ids
+        positions = [self._position(unit_id) for unit_id in given]
         if -1 in positions:
-            unknown = [unit_id for unit_id, i in zip(ids, positions, strict=True) if i < 0]
+            unknown = [unit_id for unit_id, i in zip(given, positions, strict=True) if i < 0]
             raise UnitNotFoundError(
                 f"not units of this sorting: {some(unknown)}; "
                 f"its units are {some(self._main_ids.tolist())}"
@@ -138,6 +139,13 @@ class SortingShape:
         if prefer_slice and np.all(np.diff(indices) == 1):
             return slice(indices[0], indices[-1] + 1) if len(indices) else slice(0, 0)
         return indices
+
+    def _position(self, unit_id: Any) -> int:
+        """The position of a unit id; -1 for what is none."""
+        try:
+            return self._indices.get(unit_id, -1)
+        except TypeError:  # not hashable
+            return -1
 
     def _check_segment_index(self, segment_index: int | None) -> int:
         """The index of a segment, counted from 0; None means the only one."""
@@ -198,14 +206,3 @@ def _positive(sampling_frequency: Any) -> float:
     if not (math.isfinite(frequency) and frequency >= 0):
         raise InvalidValueError(f"sampling_frequency must be finite and >= 0, not {frequency}")
     return frequency
-
-
-def _hashable(ids: list[Any] | tuple[Any, ...] | AnyArray) -> Iterable[Any]:
-    """The ids as Python values; what cannot be a key cannot be an id either."""
-    for unit_id in ids.tolist() if isinstance(ids, np.ndarray) else ids:
-        try:
-            hash(unit_id)
-        except TypeError:
-            yield None
-        else:
-            yield unit_id

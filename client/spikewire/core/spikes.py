@@ -137,6 +137,18 @@ class SortingSpikes(SortingTimes):
         columns = self._read_columns(segment_index, None, None)
         return SegmentTrains.from_columns(*columns, self.get_num_units())
 
+    def precompute_spike_trains(self, from_spike_vector: bool | None = None) -> None:
+        """Cache the trains of every unit, which makes later reads of trains fast.
+
+        Parameters
+        ----------
+        from_spike_vector : bool, optional
+            Deprecated, without effect.
+        """
+        for index in range(self.get_num_segments()):
+            if index not in self._trains:
+                self._trains[index] = self._all_trains(index)
+
     # -- the spike vector -----------------------------------------------------------
 
     def _spike_vector(self) -> SpikeVector:
