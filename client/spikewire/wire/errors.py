@@ -99,6 +99,17 @@ _TABLE = (
         (errors.OffsetOutOfRangeError,),
     ),
     _Row(reasons.ERROR_REASON_INVALID_VALUE, _Code.INVALID_ARGUMENT, (errors.ContractError,)),
+    _Row(reasons.ERROR_REASON_WRITER_FENCED, _Code.ABORTED, (errors.WriterFencedError,)),
+    _Row(reasons.ERROR_REASON_SEQUENCE_GAP, _Code.OUT_OF_RANGE, (errors.SequenceGapError,)),
+    _Row(
+        reasons.ERROR_REASON_RECORD_CONFLICT,
+        _Code.FAILED_PRECONDITION,
+        (errors.RecordConflictError,),
+    ),
+    _Row(reasons.ERROR_REASON_REVISION_EXPIRED, _Code.OUT_OF_RANGE, (errors.RevisionExpiredError,)),
+    _Row(
+        reasons.ERROR_REASON_NOT_RECORDING, _Code.FAILED_PRECONDITION, (errors.NotRecordingError,)
+    ),
 )
 _ROW_OF: Mapping[type[BaseException], _Row] = {error: row for row in _TABLE for error in row.errors}
 _ROW_NAMED: Mapping[str, _Row] = {reasons.ErrorReason.Name(row.reason): row for row in _TABLE}
