@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -100,15 +99,3 @@ def test_mistakes_are_answered_in_a_line(words: list[str], complaint: str, folde
     text = command(*(word.format(folder=folder) for word in words), status=1)
     assert complaint in text
     assert "Traceback" not in text
-
-
-def test_without_its_extra_the_command_says_what_to_install(tmp_path: Path) -> None:
-    (tmp_path / "click.py").write_text("raise ModuleNotFoundError('gone', name='click')")
-    program = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from spikewire.cli import main; main()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert done.stderr == "the spikewire command is an extra: pip install 'spikewire[cli]'\n"

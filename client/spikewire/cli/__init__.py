@@ -16,7 +16,10 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("click", "rich"):
             raise
-        sys.exit("the spikewire command is an extra: pip install 'spikewire[cli]'")
+        sys.exit(
+            f"the spikewire command is an extra ({error.name} is missing): "
+            "pip install 'spikewire[cli]'"
+        )
     try:
         spikewire()
     except SpikewireError as error:
