@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,6 +124,39 @@ def same_metadata() -> Callable[[BaseSorting, BaseSorting], None]:
 @pytest.fixture(scope="session")
 def same_windows() -> Callable[[BaseSorting, BaseSorting], None]:
     return assert_windows
+
+
+def assert_expected(sorting: BaseSorting, truth: dict[str, Any]) -> None:
+    """What `expected.json` says of a real sorting."""
+    assert sorting.unit_ids.tolist() == truth["unit_ids"]
+    assert sorting.sampling_frequency == truth["sampling_frequency_hz"]
+    counts = sorting.count_num_spikes_per_unit()
+    assert {str(unit): int(count) for unit, count in counts.items()} == truth["spikes_per_unit"]
+    assert sorting.get_last_spike_frame() == truth["last_sample"]
+    vector = sorting.to_spike_vector()
+    assert len(vector) == truth["spike_count"]
+    assert vector["sample_index"][0] == truth["first_sample"]
+    assert vector["sample_index"][-1] == truth["last_sample"]
+    assert (np.diff(vector["sample_index"]) >= 0).all()
+
+
+@pytest.fixture(scope="session")
+def as_expected(real_data: Path) -> Callable[[BaseSorting, str], None]:
+    """Compare a sorting with the entry of `expected.json` of that name."""
+    expected = json.loads((real_data / "expected.json").read_text())
+    return lambda sorting, name: assert_expected(sorting, expected[name])
+
+
+@pytest.fixture
+def mono_sorting() -> NumpySorting:
+    """One segment, no silent unit."""
+    rng = np.random.default_rng(3)
+    samples = np.sort(rng.integers(0, 5000, 800))
+    labels = rng.choice([4, 9, 30], 800)
+    sorting = NumpySorting.from_samples_and_labels([samples], [labels], 25000.0)
+    sorting.set_property("quality", ["good", "mua", "a\tb\n\u2028"])
+    sorting.set_property("snr", [1.5, np.nan, -2.0])
+    return sorting
 
 
 @pytest.fixture(scope="session")

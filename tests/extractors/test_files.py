@@ -18,7 +18,8 @@ from spikewire.core.errors import (
     SortingFileNotFoundError,
     UnsafeContentError,
 )
-from spikewire.extractors.files import NpyFile, StoredArray, read_json_object
+from spikewire.extractors.files import NpyFile, StoredArray
+from spikewire.extractors.texts import read_json_object
 
 
 def with_header(path: Path, header: str, data: bytes = b"", version: int = 1) -> Path:

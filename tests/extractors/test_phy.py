@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,11 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikewire.core.errors import (
+    ContractError,
     FormatError,
+    InvalidNameError,
     NeedsSamplingFrequencyError,
+    SortingExistsError,
     SortingFileNotFoundError,
     UnsafeContentError,
 )
+from spikewire.core.numpy_sorting import NumpySorting
 from spikewire.core.sorting import BaseSorting
 from spikewire.extractors.phy import (
     KiloSortSortingExtractor,
@@ -25,6 +28,7 @@ from spikewire.extractors.phy import (
     read_kilosort,
     read_phy,
 )
+from spikewire.extractors.phy_export import export_to_phy_minimal
 
 Same = Callable[[BaseSorting, BaseSorting], None]
 
@@ -53,18 +57,16 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["phy_wmaze", "ks_bombcell_toy"])
 @pytest.mark.parametrize("reader", [read_phy, read_kilosort])
-def test_real_folders(real_data: Path, name: str, reader: Callable[[Path], BaseSorting]) -> None:
-    truth = json.loads((real_data / "expected.json").read_text())[name]
+def test_real_folders(
+    real_data: Path,
+    name: str,
+    reader: Callable[[Path], BaseSorting],
+    as_expected: Callable[[BaseSorting, str], None],
+) -> None:
     folder = real_data / name
     sorting = reader(folder)
-    assert sorting.unit_ids.tolist() == truth["unit_ids"]
-    assert sorting.sampling_frequency == truth["sampling_frequency_hz"]
-    counts = sorting.count_num_spikes_per_unit()
-    assert {str(unit): int(n) for unit, n in counts.items()} == truth["spikes_per_unit"]
+    as_expected(sorting, name)
     vector = sorting.to_spike_vector()
-    assert len(vector) == truth["spike_count"]
-    assert vector["sample_index"][0] == truth["first_sample"]
-    assert sorting.get_last_spike_frame() == vector["sample_index"][-1] == truth["last_sample"]
     times = np.load(folder / "spike_times.npy").ravel().astype(np.int64)
     clusters = np.load(folder / "spike_clusters.npy").ravel()
     assert np.array_equal(vector["sample_index"], times)
@@ -295,3 +297,39 @@ def test_a_mutated_folder_is_read_or_refused(
         sorting.segments[0].count_spikes()
         sorting.segments[0].get_unit_spike_train(sorting.unit_ids[0], 3, 2**20)
         sorting.to_spike_vector()
+
+
+def test_an_exported_folder_comes_back(
+    tmp_path: Path, mono_sorting: NumpySorting, same_spikes: Same
+) -> None:
+    read = PhySortingExtractor.write_sorting(mono_sorting, tmp_path / "a")
+    same_spikes(read, mono_sorting)
+    for key in ("quality", "snr"):
+        np.testing.assert_array_equal(read.get_property(key), mono_sorting.get_property(key))
+    theirs = sie.read_phy(tmp_path / "a")
+    assert np.array_equal(theirs.to_spike_vector(), mono_sorting.to_spike_vector())
+    with pytest.raises(SortingExistsError):
+        export_to_phy_minimal(mono_sorting, tmp_path / "a")
+
+
+def test_exported_ids_and_silent_units(tmp_path: Path) -> None:
+    trains = {-3: np.array([1, 2]), 2**40: np.array([], dtype=int), 5: np.array([2])}
+    sorting = NumpySorting.from_unit_dict([trains], 20000.0)
+    read = PhySortingExtractor.write_sorting(sorting, tmp_path / "a")
+    assert read.unit_ids.tolist() == [-3, 2**40, 5]
+    assert read.segments[0].count_spikes().tolist() == [2, 0, 1]
+    named = PhySortingExtractor.write_sorting(sorting.rename_units(["a", "β", "c"]), tmp_path / "b")
+    assert named.unit_ids.tolist() == [0, 1, 2]
+    assert named.get_property("unit_id").tolist() == ["a", "β", "c"]  # type: ignore[union-attr]
+
+
+def test_what_cannot_be_exported(tmp_path: Path, int_sorting: NumpySorting) -> None:
+    with pytest.raises(ContractError, match="one segment"):
+        export_to_phy_minimal(int_sorting, tmp_path / "a")
+    sorting = NumpySorting.from_unit_dict([{1: np.array([1])}], 1.0)
+    for key in ("cluster_id", "a/b"):
+        with_property = sorting.clone()
+        with_property.set_property(key, [1])
+        with pytest.raises(InvalidNameError):
+            export_to_phy_minimal(with_property, tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []

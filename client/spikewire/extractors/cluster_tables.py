@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 
 from spikewire.core.dtypes import AnyArray
 from spikewire.core.errors import FormatError
-from spikewire.extractors.files import open_binary, read_text
+from spikewire.extractors.files import open_binary
+from spikewire.extractors.texts import read_text
 
 #: Column name -> cluster id -> text of the cell.
 ClusterLabels = dict[str, dict[int, str]]
@@ -61,7 +63,7 @@ def property_values(cells: dict[int, str], clusters: list[int]) -> AnyArray:
     Integers, else numbers (NaN where a cell is missing), else booleans, else text
     ("" where a cell is missing).
     """
-    texts = [cells.get(cluster, "").strip() for cluster in clusters]
+    texts = [cells.get(cluster, "") for cluster in clusters]
     for parse in (_integers, _floats, _booleans):
         values = parse(texts)
         if values is not None:
@@ -101,7 +103,7 @@ def _may_list_clusters(path: Path) -> bool:
 def _rows(path: Path) -> Iterator[list[str]]:
     """The rows of a table that are not empty."""
     delimiter = "\t" if path.suffix == ".tsv" else ","
-    reader = csv.reader(read_text(path).splitlines(), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter)
     try:
         yield from (row for row in reader if row)
     except csv.Error as error:
@@ -133,9 +135,9 @@ def _integers(texts: list[str]) -> AnyArray | None:
 
 
 def _floats(texts: list[str]) -> AnyArray | None:
-    if all(text in _MISSING for text in texts):
+    if all(text.strip() in _MISSING for text in texts):
         return None
-    values = _all(lambda text: float("nan" if text in _MISSING else text), texts)
+    values = _all(lambda text: float("nan" if text.strip() in _MISSING else text), texts)
     return None if values is None else np.array(values, dtype=np.float64)
 
 

@@ -12,12 +12,12 @@ is not the one whose header was read, and says so.
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import FileIO
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
@@ -35,7 +35,6 @@ MmapMode = Literal["r", "r+", "c"]
 
 _MAGIC = b"\x93NUMPY"
 _MAX_HEADER_BYTES = 64 * 1024
-_MAX_JSON_BYTES = 64 * 1024 * 1024
 
 _Stamp = tuple[int, int, int]
 
@@ -66,6 +65,37 @@ class MemoryColumn:
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Items ``start`` to ``stop``."""
         return self._values[start:stop]
+
+
+class MappedColumn:
+    """A column whose values are changed as they are read.
+
+    Parameters
+    ----------
+    column : Column
+        What is read.
+    change : function
+        From an array of its values to as many others.
+    dtype : numpy.dtype
+        The type of these.
+    """
+
+    def __init__(
+        self, column: Column, change: Callable[[NDArray[Any]], NDArray[Any]], dtype: np.dtype[Any]
+    ) -> None:
+        self._column = column
+        self._change = change
+        self.size = column.size
+        self.dtype = dtype
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Items ``start`` to ``stop``, changed."""
+        return self._change(self._column.read(start, stop))
+
+
+def field(records: Column, name: str) -> MappedColumn:
+    """One field of a column of records."""
+    return MappedColumn(records, itemgetter(name), records.dtype[name])
 
 
 class StoredArray:
@@ -308,56 +338,6 @@ def open_binary(path: Path) -> FileIO:
         return open(path, "rb", buffering=0)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise SortingFileNotFoundError(f"there is no file {path}") from error
-
-
-def read_bytes(path: Path, limit: int) -> bytes:
-    """The content of a small file.
-
-    Raises
-    ------
-    SortingFileNotFoundError
-        If nothing is there.
-    FormatError
-        If it is longer than ``limit`` bytes.
-    """
-    with open_binary(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > limit:
-            raise FormatError(f"{path}: {size} bytes are too many, at most {limit} are read")
-        return file.read(limit)
-
-
-def read_text(path: Path, limit: int = _MAX_JSON_BYTES) -> str:
-    """The text of a small UTF-8 file.
-
-    Raises
-    ------
-    FormatError
-        If it is not text, or longer than ``limit`` bytes.
-    """
-    try:
-        return read_bytes(path, limit).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path}: not UTF-8 text ({error})") from error
-
-
-def read_json_object(path: Path) -> dict[str, Any]:
-    """The object that a JSON file holds.
-
-    Raises
-    ------
-    FormatError
-        If the file is not JSON, or holds something else than an object.
-    """
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"{path}: not JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise FormatError(f"{path}: a JSON object was expected")
-    return content
 
 
 def _stamp(file: FileIO) -> _Stamp:

@@ -9,10 +9,10 @@ from typing import Any
 from spikewire.core.dump import to_json
 from spikewire.core.errors import FormatError, InvalidTypeError, SortingFileNotFoundError
 from spikewire.core.sorting import BaseSorting
-from spikewire.extractors.files import read_json_object
 from spikewire.extractors.properties import read_properties, write_properties
 from spikewire.extractors.saving import backup_path
 from spikewire.extractors.tables import blaming
+from spikewire.extractors.texts import read_json_object
 
 DUMP_FILE = "si_folder.json"
 ANNOTATIONS_FILE = "annotations.json"

@@ -8,7 +8,18 @@ from pathlib import Path
 
 from spikewire.core.errors import FormatError
 from spikewire.core.sorting import BaseSorting
-from spikewire.extractors import cluster_tables, npz_folder, numpy_folder, phy
+from spikewire.extractors import (
+    alf,
+    cluster_tables,
+    mclust,
+    mda,
+    neuroscope,
+    neuroscope_files,
+    npz_folder,
+    numpy_folder,
+    phy,
+    tridesclous,
+)
 from spikewire.extractors.archives import NpzFile
 from spikewire.extractors.npz import NpzSortingExtractor
 from spikewire.extractors.npz_folder import NpzFolderSorting
@@ -119,6 +130,22 @@ def _phy_spike_files(folder: Path) -> list[Path]:
     return [folder / "spike_times.npy", *clusters, *existing(folder, "params.py")]
 
 
+def _tridesclous_spike_files(folder: Path) -> list[Path]:
+    segments = tridesclous.segment_folders(tridesclous.channel_groups(folder)[0])
+    names = (tridesclous.ARRAYS_FILE, tridesclous.SPIKES_FILE)
+    return [
+        folder / tridesclous.INFO_FILE,
+        *(path for s in segments for path in existing(s, *names)),
+    ]
+
+
+def _neuroscope_spike_files(folder: Path) -> list[Path]:
+    shanks = neuroscope_files.find_shanks(folder)
+    parameters = neuroscope_files.parameter_file(folder)
+    files = [path for shank in shanks for path in (shank.res, shank.clu)]
+    return files if parameters is None else [*files, parameters]
+
+
 FORMATS = [
     Format(
         name="npz",
@@ -156,5 +183,46 @@ FORMATS = [
         label_files=cluster_tables.label_files,
         states_rate=False,
         unit_ids_in_labels=phy.unit_ids_in_labels,
+    ),
+    Format(
+        name="tridesclous",
+        extractor=tridesclous.TridesclousSortingExtractor,
+        recognise=lambda path: (
+            (path / tridesclous.INFO_FILE).is_file() and len(tridesclous.channel_groups(path)) == 1
+        ),
+        spike_files=_tridesclous_spike_files,
+        label_files=_no_files,
+    ),
+    Format(
+        name="neuroscope",
+        extractor=neuroscope.NeuroScopeSortingExtractor,
+        recognise=neuroscope_files.is_neuroscope_folder,
+        spike_files=_neuroscope_spike_files,
+        label_files=_no_files,
+        states_rate=False,
+    ),
+    Format(
+        name="mclust",
+        extractor=mclust.MClustSortingExtractor,
+        recognise=mclust.is_mclust_folder,
+        spike_files=mclust.cell_files,
+        label_files=_no_files,
+        states_rate=False,
+    ),
+    Format(
+        name="alf",
+        extractor=alf.ALFSortingExtractor,
+        recognise=alf.is_alf_folder,
+        spike_files=lambda path: list(alf.alf_files(path).values()),
+        label_files=_no_files,
+        states_rate=False,
+    ),
+    Format(
+        name="mda",
+        extractor=mda.MdaSortingExtractor,
+        recognise=mda.is_firings_file,
+        spike_files=_itself,
+        label_files=_no_files,
+        states_rate=False,
     ),
 ]

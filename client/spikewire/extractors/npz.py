@@ -13,7 +13,8 @@ from spikewire.core.errors import FormatError
 from spikewire.core.sorting import BaseSorting
 from spikewire.extractors.archives import NpzFile
 from spikewire.extractors.saving import new_file
-from spikewire.extractors.tables import MAX_SEGMENTS, ColumnTable, TableSegment, blaming
+from spikewire.extractors.segments import TableSegment
+from spikewire.extractors.tables import MAX_SEGMENTS, ColumnTable, blaming
 
 
 class NpzSortingExtractor(BaseSorting):

@@ -13,7 +13,7 @@ import numpy as np
 from spikewire.core.dtypes import SPIKE_DTYPE, AnyArray, IntArray
 from spikewire.core.errors import FormatError
 from spikewire.core.sorting import BaseSorting
-from spikewire.extractors.files import MmapMode, NpyFile, read_json_object
+from spikewire.extractors.files import MmapMode, NpyFile
 from spikewire.extractors.folder_metadata import (
     existing_folder,
     read_metadata,
@@ -23,13 +23,14 @@ from spikewire.extractors.folder_metadata import (
 )
 from spikewire.extractors.properties import check_properties
 from spikewire.extractors.saving import new_folder
+from spikewire.extractors.segments import TableSegment
 from spikewire.extractors.tables import (
     MAX_SEGMENTS,
-    TableSegment,
     as_int64,
     blaming,
     row_stretches,
 )
+from spikewire.extractors.texts import read_json_object
 
 INFO_FILE = "numpysorting_info.json"
 SPIKES_FILE = "spikes.npy"

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from spikewire.core.dtypes import AnyArray, IntArray
+from spikewire.core.dtypes import AnyArray
 from spikewire.core.errors import (
     FormatError,
     NeedsSamplingFrequencyError,
 )
 from spikewire.core.sorting import BaseSorting
 from spikewire.extractors.cluster_tables import label_files, property_values, read_labels
-from spikewire.extractors.files import Column, NpyFile, read_bytes
+from spikewire.extractors.files import NpyFile
 from spikewire.extractors.folder_metadata import existing_folder
+from spikewire.extractors.phy_export import export_to_phy_minimal
+from spikewire.extractors.segments import TableSegment
 from spikewire.extractors.tables import (
     ColumnTable,
-    TableSegment,
-    as_int64,
+    OrderedTable,
     blaming,
-    row_stretches,
+    distinct_labels,
 )
+from spikewire.extractors.texts import read_bytes
 
 _TIMES_FILE = "spike_times.npy"
 _GROUP_COLUMNS = ("chan_grp", "ch_group", "channel_group")
 _UNLABELLED = "unsorted"
-_MAX_CLUSTERS = 1_000_000
 _MAX_PARAMS_BYTES = 1024 * 1024
 _SAMPLE_RATE = re.compile(rb"^sample_rate[ \t]*=[ \t]*([^#\r\n]*)", re.MULTILINE)
 
@@ -50,15 +50,20 @@ class _PhySorting(BaseSorting):
         times, clusters = _spike_columns(folder)
         if sampling_frequency is None:
             sampling_frequency = _read_sample_rate(folder)
-        firing = _distinct(clusters, folder)
+        firing = set(distinct_labels(clusters.column(), folder).tolist())
         labels = read_labels(label_files(folder))
         listed = labels.pop("cluster_id", {})
         quality = labels.pop("group", {})
         units = firing if remove_empty_units else firing | listed.keys()
         if isinstance(exclude_cluster_groups, str):
             exclude_cluster_groups = [exclude_cluster_groups]
-        for group in exclude_cluster_groups or ():
-            units = {unit for unit in units if (quality.get(unit) or _UNLABELLED) != group}
+
+        def quality_of(unit: int) -> str:
+            label = quality.get(unit, "")
+            return label if label.strip() else _UNLABELLED
+
+        excluded = set(exclude_cluster_groups or ())
+        units = {unit for unit in units if quality_of(unit) not in excluded}
         if keep_good_only and "KSLabel" in labels:
             units = {unit for unit in units if labels["KSLabel"].get(unit) == "good"}
         kept = sorted(units)
@@ -68,8 +73,7 @@ class _PhySorting(BaseSorting):
 
         self.set_property("original_cluster_id", cluster_ids)
         if quality or not units <= listed.keys():
-            values = [quality.get(unit, "").strip() or _UNLABELLED for unit in kept]
-            self.set_property("quality", np.array(values, dtype=np.str_))
+            self.set_property("quality", np.array([quality_of(unit) for unit in kept], np.str_))
         for name, cells in labels.items():
             if name in _GROUP_COLUMNS:
                 self.set_property("group", property_values(cells, kept))
@@ -78,7 +82,7 @@ class _PhySorting(BaseSorting):
         stored = ColumnTable(
             folder, times.column(), clusters.column(), cluster_ids, skip_unknown=True
         )
-        table = _PhyTable(stored)
+        table = OrderedTable(stored)
         self.add_sorting_segment(TableSegment(table, 0, table.size))
 
 
@@ -134,6 +138,14 @@ class PhySortingExtractor(_PhySorting):
         # SpikeInterface has no such argument: a dump names it only if it must.
         if sampling_frequency is not None:
             self._kwargs["sampling_frequency"] = sampling_frequency
+
+    @staticmethod
+    def write_sorting(
+        sorting: BaseSorting, folder_path: str | Path, overwrite: bool = False
+    ) -> PhySortingExtractor:
+        """Write spikes and labels; see `export_to_phy_minimal`."""
+        export_to_phy_minimal(sorting, folder_path, overwrite)
+        return PhySortingExtractor(folder_path)
 
 
 class KiloSortSortingExtractor(_PhySorting):
@@ -207,35 +219,6 @@ def read_kilosort(
     )
 
 
-class _PhyTable:
-    """Spikes of a phy folder, whose times are not always in order.
-
-    Whether they have to be sorted is found out when their order first matters, in
-    one pass over the times.
-    """
-
-    def __init__(self, stored: ColumnTable) -> None:
-        self.path = stored.path
-        self.size = stored.size
-        self._stored = stored
-
-    @cached_property
-    def _ordered(self) -> ColumnTable:
-        return self._stored.in_time_order()
-
-    def read_samples(self, start: int, stop: int) -> IntArray:
-        """Samples of the rows, in time order."""
-        return self._ordered.read_samples(start, stop)
-
-    def read_units(self, start: int, stop: int) -> IntArray:
-        """Unit indices of the rows, for counting only: in the order of the file."""
-        return self._stored.read_units(start, stop)
-
-    def read(self, start: int, stop: int) -> tuple[IntArray, IntArray]:
-        """Samples and unit indices of the rows, in time order."""
-        return self._ordered.read(start, stop)
-
-
 def is_phy_folder(path: Path) -> bool:
     """Whether a folder has the two files that hold the spikes."""
     return (path / _TIMES_FILE).is_file() and _clusters_file(path).is_file()
@@ -286,18 +269,6 @@ def _read_sample_rate(folder: Path) -> float:
             except ValueError:
                 reason = f"the sample_rate of {path} is not a plain number but {text!r}"
     raise NeedsSamplingFrequencyError(f"{reason}; give the rate as sampling_frequency=")
-
-
-def _distinct(column: Column, path: Path) -> set[int]:
-    """The values of a column of integers, in one pass."""
-    if column.dtype.kind not in "iu":
-        raise FormatError(f"{path}: cluster ids of type {column.dtype} are no integers")
-    values: set[int] = set()
-    for start, stop in row_stretches(0, column.size):
-        values.update(np.unique(as_int64(column.read(start, stop), path)).tolist())
-        if len(values) > _MAX_CLUSTERS:
-            raise FormatError(f"{path}: more than {_MAX_CLUSTERS} clusters; this is no sorting")
-    return values
 
 
 def _unit_ids(si_unit_ids: dict[int, str], clusters: list[int]) -> AnyArray:

@@ -19,8 +19,9 @@ import numpy as np
 
 from spikewire.core.dtypes import AnyArray
 from spikewire.core.errors import FormatError, InvalidTypeError, UnsafeContentError
-from spikewire.extractors.files import NpyFile, read_json_object
+from spikewire.extractors.files import NpyFile
 from spikewire.extractors.saving import check_file_names
+from spikewire.extractors.texts import read_json_object
 
 
 def check_properties(properties: Mapping[str, AnyArray]) -> None:

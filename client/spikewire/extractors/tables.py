@@ -1,36 +1,30 @@
-"""Segments that are stored as a table of spikes in time order.
-
-Most formats are one: a column of samples and a column of units. A window is
-found by binary search, and nothing is read that the answer does not need.
-"""
+"""Spikes as most formats store them: a column of samples and a column of units."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from spikewire.core.dtypes import AnyArray, IntArray, UnitId
+from spikewire.core.dtypes import AnyArray, IntArray
 from spikewire.core.errors import (
     FormatError,
     InvalidTypeError,
 )
-from spikewire.core.segment import BaseSortingSegment
 from spikewire.core.unit_ids import label_indices
-from spikewire.extractors.files import Column, MemoryColumn
+from spikewire.extractors.files import Column, MappedColumn, MemoryColumn
 
 ROWS_PER_READ = 262_144
 
 # A file can claim any number of segments without holding a byte for them.
 MAX_SEGMENTS = 100_000
 
-# Below this many rows a window is narrowed down by one read instead of several.
-_LAST_READ_ROWS = 512
-_REMEMBERED_PROBES = 4096
-_NO_FRAME = int(np.iinfo(np.int64).min)
+MAX_UNITS = 1_000_000
+NO_FRAME = int(np.iinfo(np.int64).min)
 
 
 class SpikeTable(Protocol):
@@ -112,7 +106,7 @@ class ColumnTable:
 
     def in_time_order(self) -> ColumnTable:
         """This table if its samples ascend, else a sorted copy in memory; ties keep their order."""
-        latest = _NO_FRAME
+        latest = NO_FRAME
         for start, stop in row_stretches(0, self.size):
             samples = self.read_samples(start, stop)
             if samples[0] < latest or (samples[1:] < samples[:-1]).any():
@@ -131,107 +125,34 @@ class ColumnTable:
         )
 
 
-class TableSegment(BaseSortingSegment):
-    """A segment that is some rows of a spike table.
+class OrderedTable:
+    """A table in time order of one that may be in another.
 
-    Parameters
-    ----------
-    table : SpikeTable
-        The spikes, in time order within the segment.
-    start_row, stop_row : int
-        The rows of the segment.
+    Some programs leave a few spikes out of order. Whether there are any is found out
+    when order first matters, in one pass over the times; if so, a sorted copy is kept
+    in memory, ties in the order of the file.
     """
 
-    def __init__(self, table: SpikeTable, start_row: int, stop_row: int) -> None:
-        super().__init__()
-        self._table = table
-        self._start_row = start_row
-        self._stop_row = stop_row
-        self._probed: dict[int, int] = {}
+    def __init__(self, stored: ColumnTable) -> None:
+        self.path = stored.path
+        self.size = stored.size
+        self._stored = stored
 
-    def get_unit_spike_train(
-        self, unit_id: UnitId, start_frame: int | None = None, end_frame: int | None = None
-    ) -> IntArray:
-        """The samples of one unit in [start_frame, end_frame), ascending."""
-        index = self._sorting().id_to_index(unit_id)
-        pieces = self._pieces(start_frame, end_frame)
-        trains = [samples[units == index] for samples, units in pieces]
-        return np.concatenate([np.empty(0, dtype=np.int64), *trains])
+    @cached_property
+    def _ordered(self) -> ColumnTable:
+        return self._stored.in_time_order()
 
-    def get_spike_columns(
-        self, start_frame: int | None = None, end_frame: int | None = None
-    ) -> tuple[IntArray, IntArray]:
-        """Every spike in [start_frame, end_frame) in the order of the file."""
-        start, stop = self._rows(start_frame, end_frame)
-        samples = np.empty(stop - start, dtype=np.int64)
-        units = np.empty(stop - start, dtype=np.int64)
-        filled = 0
-        for some_samples, some_units in self._pieces(start_frame, end_frame):
-            end = filled + some_samples.size
-            samples[filled:end] = some_samples
-            units[filled:end] = some_units
-            filled = end
-        return samples[:filled], units[:filled]
+    def read_samples(self, start: int, stop: int) -> IntArray:
+        """Samples of the rows, in time order."""
+        return self._ordered.read_samples(start, stop)
 
-    def count_spikes(self) -> IntArray:
-        """The number of spikes of each unit, from the column of units alone."""
-        counts = np.zeros(self._sorting().get_num_units(), dtype=np.int64)
-        for start, stop in row_stretches(self._start_row, self._stop_row):
-            units = self._table.read_units(start, stop)
-            counts += np.bincount(units[units >= 0], minlength=counts.size)
-        return counts
+    def read_units(self, start: int, stop: int) -> IntArray:
+        """Unit indices of the rows, for counting only: in the order of the file."""
+        return self._stored.read_units(start, stop)
 
-    def get_last_spike_frame(self) -> int | None:
-        """The sample of the last spike; None where there is none."""
-        stop, rows = self._stop_row, 1
-        while stop > self._start_row:
-            # Nearly always one row; more only behind spikes that belong to no unit.
-            start = max(stop - rows, self._start_row)
-            samples, units = self._table.read(start, stop)
-            if (units >= 0).any():
-                return int(samples[units >= 0][-1])
-            stop, rows = start, min(rows * 16, ROWS_PER_READ)
-        return None
-
-    def _pieces(
-        self, start_frame: int | None, end_frame: int | None
-    ) -> Iterator[tuple[IntArray, IntArray]]:
-        """The spikes of a window, a bounded number at a time."""
-        latest = _NO_FRAME if start_frame is None else start_frame
-        for start, stop in row_stretches(*self._rows(start_frame, end_frame)):
-            samples, units = self._table.read(start, stop)
-            late = end_frame is not None and samples[-1] >= end_frame
-            if late or samples[0] < latest or (samples[1:] < samples[:-1]).any():
-                raise FormatError(f"{self._table.path}: the spike times are not in ascending order")
-            latest = int(samples[-1])
-            known = units >= 0
-            yield (samples, units) if known.all() else (samples[known], units[known])
-
-    def _rows(self, start_frame: int | None, end_frame: int | None) -> tuple[int, int]:
-        """The rows of a window."""
-        start = self._start_row if start_frame is None else self._search(start_frame)
-        stop = self._stop_row if end_frame is None else self._search(end_frame)
-        return start, max(start, stop)
-
-    def _search(self, frame: int) -> int:
-        """The first row that is not before the frame."""
-        low, high = self._start_row, self._stop_row
-        while high - low > _LAST_READ_ROWS:
-            middle = (low + high) // 2
-            if self._probe(middle) < frame:
-                low = middle + 1
-            else:
-                high = middle
-        return low + int(np.searchsorted(self._table.read_samples(low, high), frame))
-
-    def _probe(self, row: int) -> int:
-        """One sample; searches begin alike, so the first ones are remembered."""
-        sample = self._probed.get(row)
-        if sample is None:
-            sample = int(self._table.read_samples(row, row + 1)[0])
-            if len(self._probed) < _REMEMBERED_PROBES:
-                self._probed[row] = sample
-        return sample
+    def read(self, start: int, stop: int) -> tuple[IntArray, IntArray]:
+        """Samples and unit indices of the rows, in time order."""
+        return self._ordered.read(start, stop)
 
 
 def as_int64(values: AnyArray, path: Path) -> IntArray:
@@ -245,6 +166,34 @@ def as_int64(values: AnyArray, path: Path) -> IntArray:
     if values.dtype == np.uint64 and values.size and values.max() > np.iinfo(np.int64).max:
         raise FormatError(f"{path}: {values.max()} is beyond the int64 range")
     return values.astype(np.int64, copy=False)
+
+
+def rounded(values: AnyArray, path: Path) -> IntArray:
+    """Numbers as the nearest int64.
+
+    Raises
+    ------
+    FormatError
+        If one is not finite, or so large that floats cannot tell integers apart.
+    """
+    if values.dtype.kind in "iu":
+        return as_int64(values, path)
+    whole = np.rint(values.astype(np.float64, copy=False))
+    if not (np.abs(whole) < 2**53).all():
+        bad = values[~(np.abs(whole) < 2**53)][0]
+        raise FormatError(f"{path}: {bad} cannot be a number of samples")
+    return whole.astype(np.int64)
+
+
+def samples_of_times(times: Column, ticks_per_second: float, rate: float, path: Path) -> Column:
+    """Times in seconds, or in ticks, as samples."""
+
+    def samples(values: AnyArray) -> IntArray:
+        return rounded(values / ticks_per_second * rate, path)
+
+    if times.dtype.kind not in "iuf":
+        raise FormatError(f"{path}: times of type {times.dtype}")
+    return MappedColumn(times, samples, np.dtype(np.int64))
 
 
 def indices_of_labels(labels: AnyArray, unit_ids: AnyArray, path: Path) -> IntArray:
@@ -273,6 +222,32 @@ def blaming(path: Path) -> Iterator[None]:
         yield
     except (AssertionError, OverflowError, TypeError, ValueError) as error:
         raise FormatError(f"{path}: {error}") from error
+
+
+def distinct_labels(column: Column, path: Path) -> IntArray:
+    """The values of a column of integers, ascending, in one pass.
+
+    Raises
+    ------
+    FormatError
+        If they are no integers, or more than any sorting has units.
+    """
+    if column.dtype.kind not in "iu" and column.size:
+        raise FormatError(f"{path}: unit labels of type {column.dtype} are no integers")
+    values = np.empty(0, dtype=np.int64)
+    for start, stop in row_stretches(0, column.size):
+        values = np.union1d(values, _distinct(as_int64(column.read(start, stop), path)))
+        if values.size > MAX_UNITS:
+            raise FormatError(f"{path}: more than {MAX_UNITS} units; this is no sorting")
+    return values
+
+
+def _distinct(labels: IntArray) -> IntArray:
+    low, high = int(labels.min()), int(labels.max())
+    if high - low >= ROWS_PER_READ:
+        return np.unique(labels)
+    # Counting is ten times faster than sorting.
+    return np.flatnonzero(np.bincount(labels - low)) + low
 
 
 def row_stretches(start: int, stop: int) -> Iterator[tuple[int, int]]:
