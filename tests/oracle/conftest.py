@@ -127,7 +127,7 @@ def difference(theirs: Any, ours: Any) -> str | None:
     if isinstance(theirs, np.ndarray):
         if (theirs.dtype, theirs.shape) != (ours.dtype, ours.shape):
             return f"{theirs.dtype} {theirs.shape} is not {ours.dtype} {ours.shape}"
-        equal = np.array_equal(theirs, ours) or np.array_equal(theirs, ours, equal_nan=True)
+        equal = np.array_equal(theirs, ours, equal_nan=theirs.dtype.kind in "fc")
         return None if equal else f"{theirs!r} is not {ours!r}"
     if isinstance(theirs, dict):
         keys = difference(list(theirs), list(ours))
@@ -151,7 +151,7 @@ def _summary(sorting: Any) -> dict[str, Any]:
         "frequency": sorting.sampling_frequency,
         "spikes": sorting.to_spike_vector(),
         "properties": {
-            key: sorting.get_property(key) for key in sorted(sorting.get_property_keys())
+            str(key): sorting.get_property(key) for key in sorted(sorting.get_property_keys())
         },
         "annotations": {key: sorting.get_annotation(key) for key in sorting.get_annotation_keys()},
     }
