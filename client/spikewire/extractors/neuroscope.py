@@ -44,9 +44,10 @@ _XML = """<?xml version="1.0"?>
 class NeuroScopeSortingExtractor(BaseSorting):
     """A sorting in NeuroScope's files.
 
-    As in SpikeInterface, units are numbered from 1 through all shanks. Properties tell
-    where each comes from: ``group``, the shank, if the folder has several, and
-    ``original_cluster_id``. Cluster 0, what was left unsorted, is left out.
+    As in SpikeInterface, clusters are numbered from 1 through all shanks, those that
+    are left out included. Properties tell where a unit comes from: ``group``, the shank,
+    if the folder has several, and ``original_cluster_id``. Cluster 0, what was left
+    unsorted, is left out.
 
     Parameters
     ----------
@@ -108,7 +109,7 @@ class NeuroScopeSortingExtractor(BaseSorting):
             left_out={NOISE} if keep_mua_units else {NOISE, MUA},
         )
         with blaming(folder):
-            super().__init__(rate, np.arange(1, len(units) + 1))
+            super().__init__(rate, [unit.id for unit in units])
         if len(shanks) > 1:
             self.set_property("group", np.array([unit.shank for unit in units], dtype=np.int64))
         clusters = np.array([unit.cluster for unit in units], dtype=np.int64)

@@ -37,6 +37,7 @@ class Shank(NamedTuple):
 class Unit(NamedTuple):
     """Where a unit comes from."""
 
+    id: int
     shank: int
     cluster: int
 
@@ -99,7 +100,13 @@ def read_shanks(
         is_kept = np.isin(clusters, kept)
         samples.append(times[is_kept])
         indices.append(np.searchsorted(kept, clusters[is_kept]) + len(units))
-        units += [Unit(shank.number or 0, cluster) for cluster in kept.tolist()]
+        last_id = units[-1].id if units else 0
+        # Clusters that are left out take a number, too: these are SpikeInterface's ids.
+        ids = (np.searchsorted(distinct, kept) + 1 + last_id).tolist()
+        units += [
+            Unit(unit_id, shank.number or 0, cluster)
+            for unit_id, cluster in zip(ids, kept.tolist(), strict=True)
+        ]
     return np.concatenate(samples), np.concatenate(indices), units
 
 
