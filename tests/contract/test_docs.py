@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,12 +16,14 @@ import numpy as np
 import pytest
 
 import spikewire
+from spikewire.cli.commands import spikewire as cli
 from spikewire.v1 import (
     server_service_pb2,
     sorting_service_pb2,
     spike_train_service_pb2,
     spike_train_service_pb2_grpc,
 )
+from spikewire_server.command import spikewire_server
 from spikewire_server.settings import Settings
 
 TREE = Path(__file__).parents[2]
@@ -62,6 +65,19 @@ def test_make_targets_exist(page: Path) -> None:
     targets = set(re.findall(r"^([\w-]+):", (TREE / "Makefile").read_text("utf-8"), re.MULTILINE))
     mentioned = set(re.findall(r"^make ([\w-]+)", "\n".join(examples(page, "bash")), re.MULTILINE))
     assert mentioned <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_and_their_flags_exist(page: Path) -> None:
+    for line in "\n".join(examples(page, "bash")).splitlines():
+        program, *words = shlex.split(line) or [""]
+        if program == "spikewire-server":
+            known = {flag for option in spikewire_server.params for flag in option.opts}
+        elif program == "spikewire":
+            known = {flag for option in cli.commands[words[0]].params for flag in option.opts}
+        else:
+            continue
+        assert {word for word in words if word.startswith("--")} <= known, line
 
 
 @pytest.fixture
