@@ -209,7 +209,7 @@ class _PlainRecording:
         return self._num_samples
 
     def get_total_duration(self) -> float:
-        return self._num_samples / self._sampling_frequency
+        return self.get_end_time() + 1 / self._sampling_frequency
 
     def get_start_time(self, segment_index: int | None = None) -> float:
         return 0.0
