@@ -20,10 +20,10 @@ from spikewire.v1 import (
     sorting_service_pb2,
     sorting_service_pb2_grpc,
     spike_train_service_pb2,
-    spike_train_service_pb2_grpc,
 )
 from spikewire_server.interceptors import CallInterceptor
 from spikewire_server.library import Library
+from spikewire_server.services import spike_train_service
 from spikewire_server.services.server_service import ServerServicer
 from spikewire_server.services.sorting_service import SortingServicer
 from spikewire_server.services.spike_train_service import SpikeTrainServicer
@@ -91,9 +91,7 @@ def _add_services(
     sorting_service_pb2_grpc.add_SortingServiceServicer_to_server(
         SortingServicer(library, workers, settings), server
     )
-    spike_train_service_pb2_grpc.add_SpikeTrainServiceServicer_to_server(
-        SpikeTrainServicer(library, workers), server
-    )
+    spike_train_service.add_to_server(SpikeTrainServicer(library, workers), server)
     health_service = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
     reflection.enable_server_reflection(

@@ -130,6 +130,9 @@ class Settings:
     memory_bytes: int = 1024 * _MIB
     """Bytes of spikes that are kept in memory to answer the next call."""
 
+    index_bytes: int = 256 * 1024 * _MIB
+    """Bytes of disk, in the store, for indexes; those that were not used for longest go first."""
+
     max_message_bytes: int = 4 * _MIB
     """Bytes of the largest message that is accepted."""
 
@@ -228,6 +231,7 @@ _POSITIVE = (
     "scan_interval",
     "workers",
     "memory_bytes",
+    "index_bytes",
     "max_message_bytes",
     "max_upload_bytes",
     "max_unit_count",

@@ -66,9 +66,10 @@ def test_an_upload_reads_back_spike_for_spike(library, sorting, upload):
         np.testing.assert_array_equal(got_samples, samples)
         np.testing.assert_array_equal(got_units, units)
         assert opened.counts(index).tolist() == np.bincount(units, minlength=3).tolist()
-        assert opened.spike_count(index) == len(samples)
+        assert opened.counts(index).sum() == len(samples)
         for unit in range(3):
-            np.testing.assert_array_equal(opened.train(unit, index), samples[units == unit])
+            (train,) = opened.spikes(index).trains(np.array([unit]), None, None)
+            np.testing.assert_array_equal(train, samples[units == unit])
     served = opened.sorting
     assert served.get_property("quality").tolist() == ["good", "", "ünsicher"]
     assert served.get_property("depth").dtype == np.float32

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from spikewire.wire.gaps import Codec, Int64Array
 
-__all__ = ["MAX_CHUNK_SPIKES", "PLAIN", "ZSTD", "decode_spikes", "encode_spikes"]
+__all__ = ["MAX_CHUNK_SPIKES", "PLAIN", "ZSTD", "decode_spikes", "encode_spikes", "pack_spikes"]
 
 
 def encode_spikes(
@@ -128,16 +128,23 @@ def _encode_chunk(
         unit_width_bytes=unit_width,
         base_unit=base_unit,
         exception_count=gaps.exception_count,
-        codec=codec,
     )
+    chunk.deltas = gaps.deltas
+    chunk.units = units
+    chunk.exception_positions = gaps.exception_positions
+    chunk.exception_gaps = gaps.exception_gaps
     if codec == ZSTD:
-        chunk.packed = compress((gaps.deltas, units, gaps.exception_positions, gaps.exception_gaps))
-    else:
-        chunk.deltas = gaps.deltas
-        chunk.units = units
-        chunk.exception_positions = gaps.exception_positions
-        chunk.exception_gaps = gaps.exception_gaps
+        pack_spikes(chunk)
     return chunk
+
+
+def pack_spikes(chunk: pb.SpikeChunk) -> None:
+    """Pack the parts of a plain chunk into one zstd frame, in place."""
+    parts = (chunk.deltas, chunk.units, chunk.exception_positions, chunk.exception_gaps)
+    chunk.packed = compress(parts)
+    chunk.codec = ZSTD
+    for part in ("deltas", "units", "exception_positions", "exception_gaps"):
+        chunk.ClearField(part)
 
 
 def ascending_gaps(samples: Int64Array) -> NDArray[np.uint64]:

@@ -24,7 +24,7 @@ class Cache:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._lock = threading.Lock()  # guards all below; never held while loading
         self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._loading: dict[Hashable, Future[Any]] = {}
@@ -73,10 +73,10 @@ class Cache:
         return value
 
     def _keep(self, key: Hashable, value: object, size: int) -> None:
-        if size > self._max_bytes:
+        if size > self.max_bytes:
             return
         self._kept[key] = value, size
         self._bytes += size
-        while self._bytes > self._max_bytes:
+        while self._bytes > self.max_bytes:
             _, (_, freed) = self._kept.popitem(last=False)
             self._bytes -= freed

@@ -14,11 +14,14 @@ from spikewire_server.library.describing import describe
 from spikewire_server.library.dumping import dump_of
 from spikewire_server.library.editing import Editor
 from spikewire_server.library.entry import Entry, Origin
+from spikewire_server.library.index import IndexKeeper
 from spikewire_server.library.listing import list_entries
 from spikewire_server.library.notes import Kind, drop_staged
 from spikewire_server.library.opened import OpenedSorting
 from spikewire_server.library.opener import Opener
 from spikewire_server.library.publishing import Publisher
+from spikewire_server.library.recorder import Recorder
+from spikewire_server.library.recordings import NoRecordings, Recordings
 from spikewire_server.library.registering import Registrar
 from spikewire_server.library.roots import Roots
 from spikewire_server.library.scanner import Scanner
@@ -43,18 +46,26 @@ class Library:
 
     _store: Store
     _catalogue: Catalogue
+    _indexes: IndexKeeper
     _opener: Opener
     _publisher: Publisher
     _registrar: Registrar
     _editor: Editor
     _scanner: Scanner
+    recorder: Recorder
+    """Gives names to what is being recorded; there once the library was started."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._roots = Roots(settings.roots, settings.store)
 
-    def start(self) -> None:
+    def start(self, recordings: Recordings | None = None) -> None:
         """Take the store, remove what a crash left in it, and begin to scan the roots.
+
+        Parameters
+        ----------
+        recordings : Recordings, optional
+            Has the sortings that are being recorded.
 
         Raises
         ------
@@ -73,8 +84,18 @@ class Library:
         except BaseException:
             self._store.close()
             raise
-        self._opener = Opener(self._settings, self._roots, self._store, self._catalogue)
-        self._publisher = Publisher(self._catalogue, self._store, self._roots, self._opener)
+        self._indexes = IndexKeeper(self._settings.store / "index", self._settings.index_bytes)
+        self._indexes.start()
+        recordings = recordings or NoRecordings()
+        self._opener = Opener(
+            self._settings, self._roots, self._store, self._catalogue, self._indexes, recordings
+        )
+        self._publisher = Publisher(
+            self._catalogue, self._store, self._roots, self._opener, recordings
+        )
+        self.recorder = Recorder(
+            self._settings, self._catalogue, self._store, self._publisher
+        )
         self._registrar = Registrar(self._settings, self._catalogue, self._opener, self._publisher)
         self._editor = Editor(self._catalogue, self._opener, self._settings.max_property_bytes)
         self._warn_of_hidden_names()
@@ -84,6 +105,7 @@ class Library:
     def close(self) -> None:
         """Stop scanning, and let another process have the store."""
         self._scanner.close()
+        self._indexes.close()
         self._catalogue.close()
         self._store.close()
 
@@ -304,7 +326,7 @@ class Library:
             facts.sampling_frequency,
             facts.unit_ids,
             facts.t_starts,
-            [opened.spike_count(segment) for segment in range(opened.segment_count)],
+            [int(opened.counts(segment).sum()) for segment in range(opened.segment_count)],
             {key: value for key, value, _ in opened.overlay.annotations()},
             if_revision,
         ) as upload:

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikewire.core.bounds import window
-from spikewire.core.dtypes import UnitId
+from spikewire.core.dtypes import read_only
 from spikewire.core.errors import RevisionMismatchError, SegmentIndexError
 from spikewire.core.segment import BaseSortingSegment
 from spikewire.core.sorting import BaseSorting
 from spikewire.core.trains import SegmentTrains
+from spikewire.wire.chunks import MAX_CHUNK_SPIKES
 from spikewire.wire.errors import with_metadata
 from spikewire_server.library.cache import Cache
 from spikewire_server.library.facts import Facts, Look, Source
+from spikewire_server.library.index import DamagedIndexError, IndexKeeper
 from spikewire_server.library.overlay import Overlay
+from spikewire_server.library.served import ServedSorting
+from spikewire_server.library.spikes import (
+    Columns,
+    FileSpikes,
+    IndexedSpikes,
+    MemorySpikes,
+    SegmentSpikes,
+)
 
 T = TypeVar("T")
-Columns = tuple[NDArray[np.int64], NDArray[Any]]
+
+_BYTES_PER_SPIKE = 18  # both columns and the trains, as they are kept in memory
+# What takes longer to read than a cancelled call may go on is not read in one piece.
+_MAX_IN_MEMORY = 1 << 20
 
 
 class OpenedSorting:
@@ -41,6 +52,8 @@ class OpenedSorting:
         What was read then.
     cache : Cache
         Where spikes are kept.
+    indexes : IndexKeeper
+        Has the indexes.
     overlay : Overlay
         Has the properties and annotations.
     """
@@ -51,6 +64,7 @@ class OpenedSorting:
         look: Look,
         facts: Facts,
         cache: Cache,
+        indexes: IndexKeeper,
         overlay: Overlay,
     ) -> None:
         self.name = source.name
@@ -59,6 +73,7 @@ class OpenedSorting:
         self.look = look
         self._source = source
         self._cache = cache
+        self._indexes = indexes
         self.overlay = overlay
         self._lock = threading.RLock()  # guards the two below
         self._held: dict[tuple[object, ...], Any] = {}  # what the cache must not keep
@@ -86,65 +101,94 @@ class OpenedSorting:
         self.overlay.lay_over(sorting)
         return sorting
 
-    def columns(self, segment_index: int) -> Columns:
-        """Return all spikes of a segment in the order of the spike vector.
+    def spikes(self, segment_index: int) -> SegmentSpikes:
+        """Return the best way to the spikes of a segment that there is now.
 
-        Returns
-        -------
-        samples : ndarray of int64, shape (spikes,)
-            Ascending; read-only.
-        unit_indices : ndarray of the narrowest unsigned type, shape (spikes,)
-            Positions in `unit_ids`; read-only.
+        The source's own; an index that is ready; else memory, for what is small; else the files. For
+        what is larger than a chunk an index is wanted then.
 
         Raises
         ------
+        SegmentIndexError
+            If there is no such segment.
         ContentChangedError
             If the files changed since the sorting was opened.
         FormatError
             If they are damaged.
         """
+        self._check_segment(segment_index)
+        own = self._source.spikes(segment_index)
+        if own is not None:
+            return own
+        index = self._indexes.get(self.revision)
+        if index is not None:
+            return IndexedSpikes(
+                index.segments[segment_index], lambda error: self._without(error, segment_index)
+            )
+        count = int(self.counts(segment_index).sum())
+        if count > MAX_CHUNK_SPIKES and self.look.settled:
+            self._indexes.want(self.revision, len(self.unit_ids), self._all_blocks)
+        if count > _MAX_IN_MEMORY or count * _BYTES_PER_SPIKE > self._cache.max_bytes // 2:
+            return FileSpikes(
+                lambda start, end: self._file_blocks(segment_index, start, end),
+                lambda: self.counts(segment_index),
+            )
+        return MemorySpikes(self.columns(segment_index), lambda: self._trains(segment_index))
+
+    def _without(self, error: DamagedIndexError, segment_index: int) -> SegmentSpikes:
+        self._indexes.discard(self.revision, error)
+        return self.spikes(segment_index)
+
+    def _all_blocks(self) -> Iterable[Iterable[Columns]]:
+        for segment_index in range(self.segment_count):
+            yield self._file_blocks(segment_index, None, None)
+
+    def _file_blocks(
+        self, segment_index: int, start_frame: int | None, end_frame: int | None
+    ) -> Iterator[Columns]:
+        """Yield spikes as the files have them, each block only if it is of our revision."""
+        try:
+            self.verify()
+            with self._source.in_its_name():
+                segment = self._segment(segment_index)
+                for block in segment.iter_spike_columns(start_frame, end_frame):
+                    self.verify()
+                    yield block
+        except Exception:
+            self.verify()  # if it changed, that is why
+            raise
+
+    def spike_count(self, segment_index: int) -> int:
+        """Return how many spikes a segment has."""
+        return self.spikes(segment_index).count(None, None)
+
+    def columns(self, segment_index: int) -> Columns:
+        """Return all spikes of a segment, through the cache; for small ones."""
+        self._check_segment(segment_index)
 
         def read(segment: BaseSortingSegment) -> Columns:
             samples, unit_indices = segment.get_spike_columns()
             narrow = unit_indices.astype(np.min_scalar_type(max(len(self.unit_ids) - 1, 0)))
-            return _read_only(np.ascontiguousarray(samples, np.int64)), _read_only(narrow)
+            return read_only(np.ascontiguousarray(samples, np.int64)), read_only(narrow)
 
         return self._get(
             "columns", segment_index, read, lambda pair: pair[0].nbytes + pair[1].nbytes
         )
 
-    def train(self, unit_index: int, segment_index: int) -> NDArray[np.int64]:
-        """Return the samples of one unit in a segment, ascending, read-only.
-
-        Raises
-        ------
-        ContentChangedError, FormatError
-            As `columns`.
-        """
-
+    def _trains(self, segment_index: int) -> SegmentTrains:
         def sort(_: BaseSortingSegment) -> SegmentTrains:
             return SegmentTrains.from_columns(*self.columns(segment_index), len(self.unit_ids))
 
-        trains = self._get("trains", segment_index, sort, lambda trains: trains.samples.nbytes)
-        return trains.train(unit_index)
+        return self._get("trains", segment_index, sort, lambda trains: trains.samples.nbytes)
 
     def counts(self, segment_index: int) -> NDArray[np.int64]:
-        """Return the number of spikes of each unit in a segment, read-only.
-
-        Raises
-        ------
-        ContentChangedError, FormatError
-            As `columns`.
-        """
+        """Return how many spikes each unit has in a segment, through the cache."""
+        self._check_segment(segment_index)
 
         def count(segment: BaseSortingSegment) -> NDArray[np.int64]:
-            return _read_only(np.asarray(segment.count_spikes(), np.int64))
+            return read_only(np.asarray(segment.count_spikes(), np.int64))
 
         return self._get("counts", segment_index, count, lambda counts: counts.nbytes)
-
-    def spike_count(self, segment_index: int) -> int:
-        """Return the number of spikes in a segment."""
-        return int(self.counts(segment_index).sum())
 
     def verify(self) -> None:
         """Look whether files that it is read from are still what they were.
@@ -168,15 +212,6 @@ class OpenedSorting:
         read: Callable[[BaseSortingSegment], T],
         size: Callable[[T], int],
     ) -> T:
-        if not 0 <= segment_index < self.segment_count:
-            raise with_metadata(
-                SegmentIndexError(
-                    f"{self.name!r} has {self.segment_count} segments, and none {segment_index}"
-                ),
-                segment_index=segment_index,
-                segment_count=self.segment_count,
-            )
-
         def load() -> T:
             return self._load(segment_index, read)
 
@@ -200,48 +235,21 @@ class OpenedSorting:
         self.verify()
         return value
 
+    def _check_segment(self, segment_index: int) -> None:
+        if not 0 <= segment_index < self.segment_count:
+            raise with_metadata(
+                SegmentIndexError(
+                    f"{self.name!r} has {self.segment_count} segments, and none {segment_index}"
+                ),
+                segment_index=segment_index,
+                segment_count=self.segment_count,
+            )
+
     def _segment(self, segment_index: int) -> BaseSortingSegment:
         with self._lock:
             if self._reader is None:
                 self._reader = self._source.read()
             return self._reader.segments[segment_index]
-
-
-class ServedSorting(BaseSorting):
-    """An opened sorting as a sorting, for views of it and for copies."""
-
-    # The library's cache lies behind it, and is the one whose size is bounded.
-    _reads_before_caching = math.inf
-
-    def __init__(self, opened: OpenedSorting) -> None:
-        facts = opened.facts
-        super().__init__(facts.sampling_frequency, facts.unit_ids)
-        for index, t_start in enumerate(facts.t_starts):
-            self.add_sorting_segment(_ServedSegment(opened, index, t_start))
-
-
-class _ServedSegment(BaseSortingSegment):
-    def __init__(self, opened: OpenedSorting, index: int, t_start: float | None) -> None:
-        super().__init__(t_start)
-        self._opened = opened
-        self._index = index
-
-    def get_unit_spike_train(
-        self, unit_id: UnitId, start_frame: int | None = None, end_frame: int | None = None
-    ) -> NDArray[np.int64]:
-        train = self._opened.train(self._sorting().id_to_index(unit_id), self._index)
-        return window(train, start_frame, end_frame)
-
-    def get_spike_columns(
-        self, start_frame: int | None = None, end_frame: int | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        samples, unit_indices = self._opened.columns(self._index)
-        first = 0 if start_frame is None else np.searchsorted(samples, start_frame)
-        last = len(samples) if end_frame is None else np.searchsorted(samples, end_frame)
-        return samples[first:last], unit_indices[first:last].astype(np.int64)
-
-    def count_spikes(self) -> NDArray[np.int64]:
-        return self._opened.counts(self._index)
 
 
 def revision_mismatch(name: str, expected: str, actual: str) -> RevisionMismatchError:
@@ -254,8 +262,3 @@ def revision_mismatch(name: str, expected: str, actual: str) -> RevisionMismatch
         expected=expected,
         actual=actual,
     )
-
-
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    array.flags.writeable = False
-    return array

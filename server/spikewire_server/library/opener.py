@@ -12,9 +12,11 @@ from spikewire_server.library.cache import Cache
 from spikewire_server.library.catalogue import Catalogue, SortingRow, find
 from spikewire_server.library.entry import Origin
 from spikewire_server.library.facts import Facts, Look, Source
+from spikewire_server.library.index import IndexKeeper
 from spikewire_server.library.names import check_name
 from spikewire_server.library.opened import OpenedSorting, revision_mismatch
 from spikewire_server.library.overlay import Overlay
+from spikewire_server.library.recordings import Recordings
 from spikewire_server.library.roots import Found, Roots
 from spikewire_server.library.sources import RootSource, StoreSource
 from spikewire_server.library.store import Store
@@ -29,12 +31,20 @@ class Opener:
     """Opens sortings of roots, store and views."""
 
     def __init__(
-        self, settings: Settings, roots: Roots, store: Store, catalogue: Catalogue
+        self,
+        settings: Settings,
+        roots: Roots,
+        store: Store,
+        catalogue: Catalogue,
+        indexes: IndexKeeper,
+        recordings: Recordings,
     ) -> None:
         self._settings = settings
         self._roots = roots
         self._store = store
         self._catalogue = catalogue
+        self._indexes = indexes
+        self._recordings = recordings
         self._cache = Cache(settings.memory_bytes)
 
     def open(self, name: str, revision: str = "") -> OpenedSorting:
@@ -86,10 +96,10 @@ class Opener:
         else:
             facts = load()
         overlay = Overlay(self._catalogue, source.name, facts)
-        return OpenedSorting(source, look, facts, self._cache, overlay)
+        return OpenedSorting(source, look, facts, self._cache, self._indexes, overlay)
 
-    def source_in(self, walk: _Walk, name: str) -> Source:
-        """Return where a sorting lies that a walk came to."""
+    def source_in(self, walk: _Walk, name: str, revision: str = "") -> Source:
+        """Return where a sorting lies that a walk came to; recordings have many revisions."""
         if self._roots.root_of(name) is not None:
             return self.root_source(self._located(name))
         lost = None
@@ -100,6 +110,10 @@ class Opener:
                 raise not_found(name)
             if row.origin is Origin.VIEW:
                 return _view_source(walk, row)
+            if row.acquisition_id is not None and (
+                row.origin is Origin.ACQUISITION or revision not in ("", row.revision)
+            ):
+                return self._recordings.source(name, row.acquisition_id, revision)
             lease = self._store.lease(row.object_id or "")
             if lease is not None or row == lost:  # lost, and not replaced in between
                 return StoreSource(row, lease)
@@ -155,11 +169,13 @@ class _Walk:
         """Open a sorting, of a revision if one is given."""
         if name in self._above:
             raise DumpError(f"{name!r} would be a view of itself")
-        if self._depth >= MAX_DUMP_DEPTH:
+        if self._depth > MAX_DUMP_DEPTH:
             raise DumpError(f"views of views nest more than {MAX_DUMP_DEPTH} deep")
-        if name not in self._opened:
-            self._opened[name] = self._opener.open_source(self._opener.source_in(self, name))
-        opened = self._opened[name]
+        key = (name, revision)
+        if key not in self._opened:
+            source = self._opener.source_in(self, name, revision)
+            self._opened[key] = self._opener.open_source(source)
+        opened = self._opened[key]
         if revision and revision != opened.revision:
             raise revision_mismatch(name, revision, opened.revision)
         return opened

@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from spikewire_server.settings import Settings
 
 
-_SPIKES_AT_ONCE = 1 << 18
-
-
 @dataclass(frozen=True)
 class UploadHeader:
     """What an upload announces, checked."""
@@ -208,12 +205,10 @@ class Upload:
         for info in opened.overlay.properties():
             self.write_property(info.key, opened.overlay.property(info.key)[0])
         for segment in range(opened.segment_count):
-            samples, unit_indices = opened.columns(segment)
-            for start in range(0, len(samples), _SPIKES_AT_ONCE):
+            for samples, unit_indices in opened.spikes(segment).blocks(None, None):
                 if stop():
                     raise UploadIncompleteError("the copy was stopped")
-                piece = slice(start, start + _SPIKES_AT_ONCE)
-                self.write_spikes(segment, samples[piece], unit_indices[piece])
+                self.write_spikes(segment, samples, unit_indices)
 
     def commit(self) -> Entry:
         """Sync everything to the disk, give it its name, and describe it.

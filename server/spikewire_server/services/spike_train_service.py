@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import TypeVar
 
-import numpy as np
+import grpc
 
 from spikewire.core.errors import InvalidValueError, OffsetOutOfRangeError
 from spikewire.v1 import spike_train_pb2 as chunks_pb
 from spikewire.v1 import spike_train_service_pb2 as pb
 from spikewire.v1 import spike_train_service_pb2_grpc as rpc
-from spikewire.wire.chunks import MAX_CHUNK_SPIKES, PLAIN, ZSTD, encode_spikes
+from spikewire.wire.chunks import MAX_CHUNK_SPIKES, PLAIN, ZSTD, encode_spikes, pack_spikes
 from spikewire.wire.trains import encode_trains
 from spikewire_server.library import Library, OpenedSorting
+from spikewire_server.library.spikes import Columns
 from spikewire_server.services.context import Context
 from spikewire_server.services.windows import Window, one_unit, window_of
 from spikewire_server.workers import Workers
@@ -22,7 +25,30 @@ from spikewire_server.workers import Workers
 MAX_QUERY_CHUNKS = 4
 """How many chunks one answer of a session has at most (1,048,576 spikes)."""
 
+SERVICE = pb.DESCRIPTOR.services_by_name["SpikeTrainService"].full_name
 T = TypeVar("T")
+
+
+def add_to_server(servicer: SpikeTrainServicer, server: grpc.aio.Server) -> None:
+    """Register the servicer, its bulk methods as what they are: makers of bytes.
+
+    They come second, and as registered handlers: generic ones would be
+    overruled by those of the generated code, without a word.
+    """
+    rpc.add_SpikeTrainServiceServicer_to_server(servicer, server)
+    server.add_registered_method_handlers(
+        SERVICE,
+        {
+            "StreamSpikes": grpc.unary_stream_rpc_method_handler(
+                servicer.StreamSpikes,
+                request_deserializer=pb.StreamSpikesRequest.FromString,
+            ),
+            "GetUnitSpikeTrains": grpc.unary_stream_rpc_method_handler(
+                servicer.GetUnitSpikeTrains,
+                request_deserializer=pb.GetUnitSpikeTrainsRequest.FromString,
+            ),
+        },
+    )
 
 
 class SpikeTrainServicer(rpc.SpikeTrainServiceServicer):
@@ -44,7 +70,7 @@ class SpikeTrainServicer(rpc.SpikeTrainServiceServicer):
         opened = self._library.open(request.name, request.revision)
         window = window_of(request, request.unit, opened, one_segment=True)
         unit, (segment,) = one_unit(window), window.segments
-        train = window.train(unit, segment)
+        ((_, train),) = window.trains(segment)
         chunk = next(
             encode_trains(
                 [(unit, train[:MAX_CHUNK_SPIKES])], segment, _codec(request.accept_codecs)
@@ -55,45 +81,42 @@ class SpikeTrainServicer(rpc.SpikeTrainServiceServicer):
             chunk=chunk, revision=opened.revision, spike_count=len(train)
         )
 
-    async def GetUnitSpikeTrains(  # noqa: N802
+    async def GetUnitSpikeTrains(  # type: ignore[override]  # noqa: N802
         self, request: pb.GetUnitSpikeTrainsRequest, context: Context
-    ) -> AsyncIterator[pb.GetUnitSpikeTrainsResponse]:
-        """Stream the trains of many units, packed."""
+    ) -> AsyncIterator[bytes]:
+        """Stream the trains of many units, packed, as serialized responses."""
         async for message in self._iterate(self._unit_spike_trains(request)):
             yield message
 
-    def _unit_spike_trains(
-        self, request: pb.GetUnitSpikeTrainsRequest
-    ) -> Iterator[pb.GetUnitSpikeTrainsResponse | None]:
+    def _unit_spike_trains(self, request: pb.GetUnitSpikeTrainsRequest) -> Iterator[bytes | None]:
         opened = self._library.open(request.name, request.revision)
         window = window_of(request, request.units, opened, one_segment=False)
-        counts = [window.train_count(segment) for segment in window.segments]
-        yield pb.GetUnitSpikeTrainsResponse(revision=opened.revision, spike_count=sum(counts))
+        counts = [int(window.counts(segment).sum()) for segment in window.segments]
+        header = pb.GetUnitSpikeTrainsResponse(revision=opened.revision, spike_count=sum(counts))
+        yield header.SerializeToString()
         codec = _codec(request.accept_codecs)
         for segment, skip in _segments_after(request.offset, window, counts):
             for chunk in encode_trains(window.trains(segment, skip), segment, codec):
-                yield pb.GetUnitSpikeTrainsResponse(chunks=[chunk])
+                yield pb.GetUnitSpikeTrainsResponse(chunks=[chunk]).SerializeToString()
         opened.verify()
 
-    async def StreamSpikes(  # noqa: N802
+    async def StreamSpikes(  # type: ignore[override]  # noqa: N802
         self, request: pb.StreamSpikesRequest, context: Context
-    ) -> AsyncIterator[pb.StreamSpikesResponse]:
-        """Stream spikes in the order of the spike vector."""
+    ) -> AsyncIterator[bytes]:
+        """Stream spikes in the order of the spike vector, as serialized responses."""
         async for message in self._iterate(self._spikes(request)):
             yield message
 
-    def _spikes(self, request: pb.StreamSpikesRequest) -> Iterator[pb.StreamSpikesResponse | None]:
+    def _spikes(self, request: pb.StreamSpikesRequest) -> Iterator[bytes | None]:
         opened = self._library.open(request.name, request.revision)
         window = window_of(request, request.units, opened, one_segment=False)
         counts = [window.spike_count(segment) for segment in window.segments]
-        yield pb.StreamSpikesResponse(revision=opened.revision, spike_count=sum(counts))
+        header = pb.StreamSpikesResponse(revision=opened.revision, spike_count=sum(counts))
+        yield header.SerializeToString()
         codec = _codec(request.accept_codecs)
         for segment, skip in _segments_after(request.offset, window, counts):
-            for samples, unit_indices in window.spikes(segment, skip):
-                if not len(samples):
-                    yield None
-                for chunk in encode_spikes(samples, unit_indices, segment, codec):
-                    yield pb.StreamSpikesResponse(chunks=[chunk])
+            for piece in window.pieces(segment, skip):
+                yield from _spike_messages(piece, segment, codec)
         opened.verify()
 
     async def CountSpikes(  # noqa: N802
@@ -118,26 +141,37 @@ class SpikeTrainServicer(rpc.SpikeTrainServiceServicer):
         """Answer one window after the other."""
         opened: OpenedSorting | None = None
         async for request in request_iterator:
-            revision = ""
             if opened is None:
                 opened = await self._workers.run(self._library.open, request.name, request.revision)
-                revision = opened.revision
-            elif request.name and request.name != opened.name:
+            elif request.name not in ("", opened.name):
                 raise InvalidValueError(
-                    f"field name: the session reads {opened.name!r}; open another session "
-                    f"for {request.name!r}"
+                    f"field name: the session reads {opened.name!r}; open another one for "
+                    f"{request.name!r}"
                 )
-            yield await self._workers.run(_query, opened, request, revision)
+            yield await self._workers.run(_query, opened, request)
 
     async def _iterate(self, messages: Iterator[T | None]) -> AsyncIterator[T]:
         """Yield the messages of a blocking generator, made in worker threads.
 
-        A None is a moment at which a cancelled call stops without a message.
+        The next one is made while one is sent. A None is a moment at which a
+        cancelled call stops without a message.
         """
-        end = object()
-        while (message := await self._workers.run(next, messages, end)) is not end:
-            if message is not None:
-                yield message  # type: ignore[misc]
+        upcoming = self._soon(messages)
+        try:
+            while (message := await upcoming) is not _END:
+                upcoming = self._soon(messages)
+                if message is not None:
+                    yield message  # type: ignore[misc]
+        finally:
+            # A generator cannot be closed while it runs.
+            with suppress(Exception):
+                await asyncio.shield(upcoming)
+
+    def _soon(self, messages: Iterator[T | None]) -> asyncio.Task[T | object | None]:
+        return asyncio.create_task(self._workers.run(next, messages, _END))
+
+
+_END = object()
 
 
 def _query(opened: OpenedSorting, request: pb.QueryRequest) -> pb.QueryResponse:
@@ -145,7 +179,7 @@ def _query(opened: OpenedSorting, request: pb.QueryRequest) -> pb.QueryResponse:
     (segment,) = window.segments
     chunks = islice(encode_trains(window.trains(segment), segment), MAX_QUERY_CHUNKS)
     answer = pb.QueryResponse(
-        chunks=chunks, revision=opened.revision, spike_count=window.train_count(segment)
+        chunks=chunks, revision=opened.revision, spike_count=int(window.counts(segment).sum())
     )
     opened.verify()
     return answer
@@ -166,18 +200,33 @@ def _segments_after(
             yield segment, skip
 
 
+def _spike_messages(
+    piece: memoryview | Columns, segment: int, codec: chunks_pb.SpikeCodec.ValueType
+) -> Iterator[bytes | None]:
+    """Yield the serialized StreamSpikesResponses of a piece; None if it is empty."""
+    if isinstance(piece, memoryview):
+        yield bytes(piece) if codec == PLAIN else _packed(piece)
+        return
+    samples, unit_indices = piece
+    if not len(samples):
+        yield None
+    for chunk in encode_spikes(samples, unit_indices, segment, codec):
+        yield pb.StreamSpikesResponse(chunks=[chunk]).SerializeToString()
+
+
+def _packed(record: memoryview) -> bytes:
+    message = pb.StreamSpikesResponse.FromString(bytes(record))
+    for chunk in message.chunks:
+        pack_spikes(chunk)
+    return message.SerializeToString()
+
+
 def _segment_counts(window: Window, segment: int) -> pb.SegmentCounts:
-    opened = window.opened
-    if window.units is not None:
-        trains = [window.train(int(unit), segment) for unit in window.units]
-        counts = [len(train) for train in trains]
-        last = max((int(train[-1]) for train in trains if len(train)), default=None)
-    else:
-        samples, unit_indices = opened.columns(segment)
-        within = window.positions(samples)
-        counts = np.bincount(unit_indices[within], minlength=len(opened.unit_ids)).tolist()
-        last = int(samples[within.stop - 1]) if within.stop > within.start else None
-    return pb.SegmentCounts(segment_index=segment, unit_counts=counts, last_sample=last)
+    return pb.SegmentCounts(
+        segment_index=segment,
+        unit_counts=window.counts(segment).tolist(),
+        last_sample=window.last_sample(segment),
+    )
 
 
 def _codec(accepted: Sequence[chunks_pb.SpikeCodec.ValueType]) -> chunks_pb.SpikeCodec.ValueType:

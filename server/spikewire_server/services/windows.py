@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,9 @@ from spikewire.core.errors import (
     UnitNotFoundError,
 )
 from spikewire.v1 import spike_train_service_pb2 as pb
-from spikewire.wire.chunks import MAX_CHUNK_SPIKES
 from spikewire.wire.unit_ids import unit_ids_from_proto
 from spikewire_server.library import OpenedSorting
+from spikewire_server.library.spikes import Columns, IndexedSpikes
 
 Int64Array = NDArray[np.int64]
 
@@ -58,60 +58,60 @@ class Window:
             return np.arange(len(self.opened.unit_ids), dtype=np.int64)
         return self.units
 
-    def positions(self, samples: Int64Array) -> slice:
-        """Return which of some ascending samples lie within the bounds."""
-        start, stop = 0, len(samples)
-        if self.start_frame is not None:
-            start = int(np.searchsorted(samples, self.start_frame))
-        if self.end_frame is not None:
-            stop = int(np.searchsorted(samples, self.end_frame))
-        return slice(start, max(start, stop))
-
-    def train(self, unit: int, segment: int) -> Int64Array:
-        """Return the samples of one unit within the bounds."""
-        train = self.opened.train(unit, segment)
-        return train[self.positions(train)]
-
     def trains(self, segment: int, skip: int = 0) -> Iterator[tuple[int, Int64Array]]:
         """Yield unit index and samples of each unit, less the first `skip` spikes."""
-        for unit in self.unit_list():
-            train = self.train(int(unit), segment)
+        units = self.unit_list()
+        trains = self.opened.spikes(segment).trains(units, self.start_frame, self.end_frame)
+        for unit, train in zip(units.tolist(), trains, strict=True):
             skipped = min(skip, len(train))
             skip -= skipped
             if skipped < len(train) or not skipped:
-                yield int(unit), train[skipped:]
+                yield unit, train[skipped:]
 
-    def train_count(self, segment: int) -> int:
-        """Return how many spikes `trains` yields in one segment."""
-        return sum(len(self.train(int(unit), segment)) for unit in self.unit_list())
+    def counts(self, segment: int) -> Int64Array:
+        """Return how many spikes each unit asked for has within the bounds."""
+        spikes = self.opened.spikes(segment)
+        return spikes.counts(self.unit_list(), self.start_frame, self.end_frame)
 
-    def spikes(self, segment: int, skip: int = 0) -> Iterator[tuple[Int64Array, NDArray[Any]]]:
-        """Yield samples and unit indices in time order, block by block.
+    def last_sample(self, segment: int) -> int | None:
+        """Return the sample of the last spike within the bounds, None if there is none."""
+        if self.units is None:
+            spikes = self.opened.spikes(segment)
+            return spikes.last_sample(self.start_frame, self.end_frame)
+        return max(
+            (int(train[-1]) for _, train in self.trains(segment) if len(train)), default=None
+        )
 
-        Blocks have at most one chunk's spikes and may be empty, so that whoever
-        iterates can stop between any two of them.
+    def pieces(self, segment: int, skip: int = 0) -> Iterator[memoryview | Columns]:
+        """Yield the spikes in time order, less the first `skip`.
+
+        Yields
+        ------
+        memoryview or tuple of ndarray
+            A chunk as it lies in a message, where the index has it; else
+            samples and unit indices, perhaps none, so that whoever iterates can
+            stop between any two pieces.
         """
-        samples, unit_indices = self.opened.columns(segment)
-        window = self.positions(samples)
-        start = window.start if self.units is not None else min(window.start + skip, window.stop)
+        spikes = self.opened.spikes(segment)
         wanted = self._wanted_units()
-        for first in range(start, window.stop, MAX_CHUNK_SPIKES):
-            block = slice(first, min(first + MAX_CHUNK_SPIKES, window.stop))
-            if wanted is None:
-                yield samples[block], unit_indices[block]
-                continue
-            chosen = np.flatnonzero(wanted[unit_indices[block]])
+        if wanted is None:
+            read = spikes.records if isinstance(spikes, IndexedSpikes) else spikes.blocks
+            yield from read(self.start_frame, self.end_frame, skip)
+            return
+        for samples, unit_indices in spikes.blocks(self.start_frame, self.end_frame):
+            chosen = np.flatnonzero(wanted[unit_indices])
             skipped = min(skip, len(chosen))
             skip -= skipped
-            chosen = chosen[skipped:] + first
+            chosen = chosen[skipped:]
             yield samples[chosen], unit_indices[chosen]
 
     def spike_count(self, segment: int) -> int:
-        """Return how many spikes `spikes` yields in one segment."""
-        if self.units is not None:
-            return sum(len(self.train(int(unit), segment)) for unit in np.unique(self.units))
-        window = self.positions(self.opened.columns(segment)[0])
-        return window.stop - window.start
+        """Return how many spikes `pieces` yields in one segment, if none are skipped."""
+        spikes = self.opened.spikes(segment)
+        if self.units is None:
+            return spikes.count(self.start_frame, self.end_frame)
+        units = np.unique(self.units)
+        return int(spikes.counts(units, self.start_frame, self.end_frame).sum())
 
     def _wanted_units(self) -> NDArray[np.bool_] | None:
         if self.units is None:

@@ -1,0 +1,225 @@
+"""Reads an index: memory-mapped, checked, and only where a question leads."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikewire.core.errors import FormatError, SpikewireError
+from spikewire.v1 import spike_train_service_pb2 as pb
+from spikewire.wire.chunks import decode_spikes
+from spikewire_server.library.index.layout import (
+    CHUNK_TABLE,
+    TRAIN_BLOCK_BYTES,
+    VERSION,
+    checksum,
+    description_path,
+    segment_path,
+)
+
+Int64Array = NDArray[np.int64]
+
+
+class DamagedIndexError(FormatError):
+    """A file of an index is not what was written; it must be built anew."""
+
+
+class Index:
+    """The index of one revision, open for reading.
+
+    Raises
+    ------
+    DamagedIndexError
+        A file is missing, of another length, or its table is not what was
+        written.
+    """
+
+    def __init__(self, folder: Path, revision: str) -> None:
+        try:
+            description = json.loads(description_path(folder).read_bytes())
+            if (description["version"], description["revision"]) != (VERSION, revision):
+                raise DamagedIndexError("the index is of another version or revision")
+            self.segments = [
+                SegmentIndex(folder, number, description["unit_count"], segment)
+                for number, segment in enumerate(description["segments"])
+            ]
+        except SpikewireError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DamagedIndexError(f"the index cannot be read: {error}") from error
+
+
+class SegmentIndex:
+    """The index of one segment.
+
+    Attributes
+    ----------
+    spike_count : int
+        How many spikes there are.
+    chunks : structured array, shape (chunks,)
+        The table of chunks, see `layout.CHUNK_TABLE`.
+    counts : ndarray of int64, shape (units,)
+        How many spikes each unit has.
+    """
+
+    def __init__(self, folder: Path, segment: int, unit_count: int, facts: dict[str, Any]) -> None:
+        self.spike_count = int(facts["spike_count"])
+        self._base = int(facts["base_sample"])
+        self._dtype = np.dtype({4: "<u4", 8: "<i8"}[facts["train_width_bytes"]])
+        self.chunks = _table(folder, segment, "chunks", CHUNK_TABLE)
+        self.counts: Int64Array = _table(folder, segment, "counts", np.dtype("<i8"))
+        sums = _table(folder, segment, "sums", np.dtype("<u4"))
+        if checksum([self.chunks, self.counts, sums]) != facts["checksum"]:
+            raise DamagedIndexError("a table of the index is damaged")
+        self._ends = np.cumsum(self.counts)
+        spikes_bytes = (
+            int(self.chunks["offset"][-1] + self.chunks["length"][-1]) if len(self.chunks) else 0
+        )
+        self._spikes = _mapped(segment_path(folder, segment, "spikes"), spikes_bytes)
+        self._trains_bytes = _mapped(
+            segment_path(folder, segment, "trains"), self.spike_count * self._dtype.itemsize
+        )
+        self._trains = np.frombuffer(self._trains_bytes, dtype=self._dtype)
+        if len(self.counts) != unit_count or self.counts.sum() != self.spike_count:
+            raise DamagedIndexError("the counts of the index do not add up")
+        self._sums = sums
+        # Checked at first use: checking all when opening would read everything.
+        self._chunk_checked = np.zeros(len(self.chunks), dtype=bool)
+        self._block_checked = np.zeros(len(sums), dtype=bool)
+
+    def record(self, chunk: int) -> memoryview:
+        """Return one chunk as it lies in a StreamSpikesResponse.
+
+        Raises
+        ------
+        DamagedIndexError
+            It is not what was written.
+        """
+        row = self.chunks[chunk]
+        record = self._spikes[row["offset"] : row["offset"] + row["length"]]
+        if not self._chunk_checked[chunk]:
+            if zlib.crc32(record) != row["crc"]:
+                raise DamagedIndexError(f"chunk {chunk} of the index is damaged")
+            self._chunk_checked[chunk] = True
+        return record
+
+    def spikes(self, chunk: int) -> tuple[Int64Array, Int64Array]:
+        """Return the samples and the unit indices of one chunk."""
+        (message,) = pb.StreamSpikesResponse.FromString(bytes(self.record(chunk))).chunks
+        samples = np.empty(message.spike_count, dtype=np.int64)
+        unit_indices = np.empty(message.spike_count, dtype=np.int64)
+        decode_spikes(message, samples, unit_indices, len(self.counts))
+        return samples, unit_indices
+
+    def position(self, frame: int) -> int:
+        """Return how many spikes lie before a frame; reads one chunk at most."""
+        chunk = int(np.searchsorted(self.chunks["last_sample"], frame))
+        if chunk == len(self.chunks):
+            return self.spike_count
+        first = int(self.chunks["first_spike"][chunk])
+        if frame <= self.chunks["first_sample"][chunk]:
+            return first
+        return first + int(np.searchsorted(self.spikes(chunk)[0], frame))
+
+    def sample(self, position: int) -> int:
+        """Return the sample of the spike at a position; reads one chunk at most."""
+        chunk = self.chunk_of(position)
+        if position + 1 == self.chunks["first_spike"][chunk] + self.chunk_size(chunk):
+            return int(self.chunks["last_sample"][chunk])
+        return int(self.spikes(chunk)[0][position - self.chunks["first_spike"][chunk]])
+
+    def chunk_of(self, position: int) -> int:
+        """Return the chunk that holds the spike at a position."""
+        return int(np.searchsorted(self.chunks["first_spike"], position, side="right")) - 1
+
+    def chunk_size(self, chunk: int) -> int:
+        """Return how many spikes a chunk holds."""
+        first = self.chunks["first_spike"]
+        end = first[chunk + 1] if chunk + 1 < len(first) else self.spike_count
+        return int(end - first[chunk])
+
+    def pieces(self, start: int, stop: int) -> Iterator[tuple[int, slice | None]]:
+        """Yield the chunks of a range of positions, with the part of each that is within.
+
+        Yields
+        ------
+        chunk : int
+            The number of the chunk.
+        part : slice or None
+            Which of its spikes; None means all of them.
+        """
+        if start >= stop:
+            return
+        for chunk in range(self.chunk_of(start), self.chunk_of(stop - 1) + 1):
+            first = int(self.chunks["first_spike"][chunk])
+            end = first + self.chunk_size(chunk)
+            if start <= first and end <= stop:
+                yield chunk, None
+            else:
+                yield chunk, slice(max(start - first, 0), min(stop, end) - first)
+
+    def train(
+        self, unit: int, start_frame: int | None = None, end_frame: int | None = None
+    ) -> Int64Array:
+        """Return the samples of one unit in a half-open window.
+
+        Reads O(log n) samples and the answer.
+        """
+        end = int(self._ends[unit])
+        train = self._trains[end - int(self.counts[unit]) : end]
+        first = 0 if start_frame is None else self._search(train, start_frame)
+        last = len(train) if end_frame is None else self._search(train, end_frame)
+        first_byte = (end - int(self.counts[unit]) + first) * self._dtype.itemsize
+        last = max(first, last)
+        self._check_trains(first_byte, first_byte + (last - first) * self._dtype.itemsize)
+        return train[first:last].astype(np.int64) + self._base
+
+    def train_count(self, unit: int, start_frame: int | None, end_frame: int | None) -> int:
+        """Return how many spikes of one unit lie in a half-open window."""
+        end = int(self._ends[unit])
+        train = self._trains[end - int(self.counts[unit]) : end]
+        first = 0 if start_frame is None else self._search(train, start_frame)
+        last = len(train) if end_frame is None else self._search(train, end_frame)
+        return max(0, last - first)
+
+    def _search(self, train: NDArray[Any], frame: int) -> int:
+        limits = np.iinfo(self._dtype)
+        target = frame - self._base
+        if target <= limits.min:
+            return 0
+        if target > limits.max:
+            return len(train)
+        return int(np.searchsorted(train, self._dtype.type(target)))
+
+    def _check_trains(self, first_byte: int, last_byte: int) -> None:
+        for block in range(first_byte // TRAIN_BLOCK_BYTES, -(-last_byte // TRAIN_BLOCK_BYTES)):
+            if self._block_checked[block]:
+                continue
+            start = block * TRAIN_BLOCK_BYTES
+            if (
+                zlib.crc32(self._trains_bytes[start : start + TRAIN_BLOCK_BYTES])
+                != self._sums[block]
+            ):
+                raise DamagedIndexError(f"block {block} of the index's trains is damaged")
+            self._block_checked[block] = True
+
+
+def _table(folder: Path, segment: int, part: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+    return np.frombuffer(segment_path(folder, segment, part).read_bytes(), dtype=dtype)
+
+
+def _mapped(path: Path, size: int) -> memoryview:
+    """Map a file of ours; never one that somebody else may truncate."""
+    with path.open("rb") as file:
+        if path.stat().st_size != size:
+            raise DamagedIndexError(f"{path.name} of the index has the wrong length")
+        if not size:
+            return memoryview(b"")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
