@@ -10,8 +10,9 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
-import spikewire
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+import spikewire
 from spikewire import NumpySorting
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 import spikewire
 import spikewire.extractors as se
 
