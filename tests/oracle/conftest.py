@@ -127,7 +127,7 @@ def difference(theirs: Any, ours: Any) -> str | None:
     if isinstance(theirs, np.ndarray):
         if (theirs.dtype, theirs.shape) != (ours.dtype, ours.shape):
             return f"{theirs.dtype} {theirs.shape} is not {ours.dtype} {ours.shape}"
-        equal = np.array_equal(theirs, ours, equal_nan=theirs.dtype.kind in "fc")
+        equal = np.array_equal(theirs, ours, equal_nan=theirs.dtype.kind in "fcmM")
         return None if equal else f"{theirs!r} is not {ours!r}"
     if isinstance(theirs, dict):
         keys = difference(list(theirs), list(ours))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -177,6 +177,13 @@ class _ConcatenatedSegment(BaseSortingSegment):
             np.concatenate([empty, *(samples for samples, _ in columns)]),
             np.concatenate([empty, *(units for _, units in columns)]),
         )
+
+    def iter_spike_columns(
+        self, start_frame: int | None = None, end_frame: int | None = None
+    ) -> Iterator[tuple[IntArray, IntArray]]:
+        """The spikes of `get_spike_columns`, some at a time where the parents can."""
+        for part in self._touched(start_frame, end_frame):
+            yield from part.iter_spike_columns(start_frame, end_frame)
 
     def count_spikes(self) -> IntArray:
         """The number of spikes of each unit."""

@@ -134,17 +134,22 @@ class BaseSortingSegment:
         """
         sorting = self._sorting()
         if not self._has_columns():
-            counts = [len(self.get_unit_spike_train(unit)) for unit in sorting.unit_ids]
-            return np.array(counts, dtype=np.int64)
-        return np.bincount(self.get_spike_columns()[1], minlength=sorting.get_num_units())
+            trains = (self.get_unit_spike_train(unit) for unit in sorting.unit_ids)
+            return np.array([len(train) for train in trains], dtype=np.int64)
+        counts = np.zeros(sorting.get_num_units(), dtype=np.int64)
+        for _, unit_indices in self.iter_spike_columns():
+            counts += np.bincount(unit_indices, minlength=len(counts))
+        return counts
 
     def get_last_spike_frame(self) -> int | None:
         """The largest sample of the segment; None where it has no spikes."""
         if not self._has_columns():
-            trains = [self.get_unit_spike_train(unit) for unit in self._sorting().unit_ids]
+            trains = (self.get_unit_spike_train(unit) for unit in self._sorting().unit_ids)
             return max((int(train[-1]) for train in trains if len(train)), default=None)
-        samples, _ = self.get_spike_columns()
-        return int(samples[-1]) if len(samples) else None
+        last = None
+        for samples, _ in self.iter_spike_columns():
+            last = int(samples[-1]) if len(samples) else last
+        return last
 
 
 class SpikeVectorSortingSegment(BaseSortingSegment):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,9 +110,19 @@ class SegmentView(BaseSortingSegment):
         self, start_frame: int | None = None, end_frame: int | None = None
     ) -> tuple[IntArray, IntArray]:
         """Every spike in [start_frame, end_frame) in the order of the parent's vector."""
-        samples, units = self._parent._read_columns(
-            self._segment_index, *self._window(start_frame, end_frame)
-        )
+        window = self._window(start_frame, end_frame)
+        return self._seen(*self._parent._read_columns(self._segment_index, *window))
+
+    def iter_spike_columns(
+        self, start_frame: int | None = None, end_frame: int | None = None
+    ) -> Iterator[tuple[IntArray, IntArray]]:
+        """The spikes of `get_spike_columns`, some at a time where the parent can."""
+        window = self._window(start_frame, end_frame)
+        for columns in self._parent._iter_columns(self._segment_index, *window):
+            yield self._seen(*columns)
+
+    def _seen(self, samples: IntArray, units: IntArray) -> tuple[IntArray, IntArray]:
+        """The parent's spikes with the view's units and frames."""
         if self._unit_indices is not None:
             position = np.full(self._parent.get_num_units(), -1, dtype=np.int64)
             position[self._unit_indices] = np.arange(len(self._unit_indices))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -79,6 +79,15 @@ class SortingSpikes(SortingTimes):
             spikes["sample_index"].astype(np.int64, copy=False),
             spikes["unit_index"].astype(np.int64, copy=False),
         )
+
+    def _iter_columns(
+        self, segment_index: int, start_frame: int | None, end_frame: int | None
+    ) -> Iterator[tuple[IntArray, IntArray]]:
+        """The same as `_read_columns`, some at a time where the format can."""
+        if self._vector is None:
+            segment = self._segments[segment_index]
+            return segment.iter_spike_columns(start_frame, end_frame)
+        return iter([self._read_columns(segment_index, start_frame, end_frame)])
 
     def _count_spikes(self, segment_index: int) -> IntArray:
         """The number of spikes of each unit in a segment."""

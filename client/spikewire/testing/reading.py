@@ -217,6 +217,12 @@ class ReadingContract:
         for index, segment in enumerate(sorting.segments):
             spikes = vector[vector["segment_index"] == index]
             samples, units = segment.get_spike_columns()
+            for start, end in WINDOWS[:5]:
+                some = list(segment.iter_spike_columns(start, end))
+                whole = segment.get_spike_columns(start, end)
+                for column in (0, 1):
+                    joined = np.concatenate([whole[column][:0], *(part[column] for part in some)])
+                    np.testing.assert_array_equal(joined, whole[column])
             np.testing.assert_array_equal(samples, spikes["sample_index"])
             counts = np.bincount(units, minlength=truth.get_num_units())
             np.testing.assert_array_equal(segment.count_spikes(), counts)
