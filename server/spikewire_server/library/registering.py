@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from spikewire.core.dump import SortingReference
-from spikewire.core.errors import DumpError, FormatError, SortingNotFoundError, SpikewireError
+from spikewire.core.errors import DumpError, SortingNotFoundError, SpikewireError
 from spikewire.wire.dumps import dump_to_proto
 from spikewire_server.library.catalogue import Catalogue, SortingRow
 from spikewire_server.library.entry import Origin
@@ -23,6 +23,7 @@ from spikewire_server.library.opener import Opener
 from spikewire_server.library.publishing import Publisher
 from spikewire_server.library.upload import check_unit_count, checked_property
 from spikewire_server.library.view_nodes import class_path_of, metadata_in, node_to_dump, parse_dump
+from spikewire_server.library.views import BrokenViewError
 
 if TYPE_CHECKING:
     from spikewire_server.settings import Settings
@@ -95,11 +96,8 @@ class Registrar:
 def _evaluated(opener: Opener, row: SortingRow) -> OpenedSorting:
     try:
         return opener.open_source(opener.new_view(row))
-    except FormatError as error:
+    except BrokenViewError as error:
         # That the view "cannot be made now" is no news to who is just making it.
-        cause = error.__cause__
-        if isinstance(cause, SortingNotFoundError):
-            raise DumpError(f"the dump refers to what is not here: {cause}") from error
-        if isinstance(cause, SpikewireError):
-            raise cause from error
-        raise
+        if isinstance(error.reason, SortingNotFoundError):
+            raise DumpError(f"the dump refers to what is not here: {error.reason}") from error
+        raise error.reason from error

@@ -42,7 +42,8 @@ class Scanner:
         self._roots = roots
         self._interval = interval
         self._opener = opener
-        self._known: dict[str, tuple[str, Entry]] = {}  # of the thread alone
+        self._scanning = threading.Lock()  # held by a scan; guards the next
+        self._known: dict[str, tuple[str, Entry]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scanner", daemon=True)
         self.scan = Scan()
@@ -67,19 +68,19 @@ class Scanner:
 
     def scan_once(self) -> None:
         """Scan now: first names, which are listed at once, then what they stand for."""
-        found = sorted(self._roots.scan(self._stop.is_set), key=lambda item: item.name)
-        if self._stop.is_set():
-            return
-        time = datetime.now(UTC)
-        self._known = {
-            item.name: self._known[item.name] for item in found if item.name in self._known
-        }
-        self._publish(found, time)
-        for item in found:
-            if self._stop.is_set():
+        with self._scanning:
+            found = sorted(self._roots.scan(self._stop.is_set), key=lambda item: item.name)
+            if self._stop.is_set():  # not all of them were found
                 return
-            self._learn(item)
-        self._publish(found, time)
+            time = datetime.now(UTC)
+            names = {item.name for item in found}
+            self._known = {name: known for name, known in self._known.items() if name in names}
+            self._publish(found, time)
+            for item in found:
+                if self._stop.is_set():
+                    return
+                self._learn(item)
+            self._publish(found, time)
 
     def _learn(self, found: Found) -> None:
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spikewire.core.errors import (
+    DumpError,
     FormatError,
     NeedsSamplingFrequencyError,
     SortingNotFoundError,
@@ -97,12 +98,20 @@ class RootSource:
             type(sorting), path_key, self.name, {**reader_options(arguments), **self._options}
         )
 
+    def spikes(self, segment_index: int) -> None:
+        """Return no way of its own: the files are read."""
+
     def read(self) -> BaseSorting:
         """Open the sorting."""
         with self.in_its_name():
-            if self._reader is not None:
+            if self._reader is None:
+                return self._found.format.open(self._found.path, self._sampling_frequency)
+            try:
                 return self._reader(self._found.path, **self._options)
-            return self._found.format.open(self._found.path, self._sampling_frequency)
+            except (TypeError, ValueError) as error:
+                if isinstance(error, SpikewireError):
+                    raise
+                raise DumpError(f"{self.class_name} takes no such arguments: {error}") from error
 
     @contextmanager
     def in_its_name(self) -> Iterator[None]:
@@ -157,6 +166,9 @@ class StoreSource:
             t_starts=tuple(row.t_starts or ()),
             spike_count=row.spike_count,
         )
+
+    def spikes(self, segment_index: int) -> None:
+        """Return no way of its own: the object is read."""
 
     def read(self) -> BaseSorting:
         """Open the object."""

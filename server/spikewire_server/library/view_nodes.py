@@ -7,6 +7,7 @@ dump is imported, executed, dialled or opened.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -83,10 +84,10 @@ def parse_dump(dump: object, depth: int = 1) -> Node:
     DumpError
         If it is malformed, nests too deep, or names a path, an address or another server.
     """
-    if depth > MAX_DUMP_DEPTH:
-        raise DumpError(f"the dump nests more than {MAX_DUMP_DEPTH} deep")
     if isinstance(dump, SortingReference):
         return SortingReference(_name(dump.name, "a reference"), str(dump.revision or ""))
+    if depth > MAX_DUMP_DEPTH:
+        raise DumpError(f"the dump nests more than {MAX_DUMP_DEPTH} deep")
     if not isinstance(dump, Mapping):
         raise DumpError(f"a dump is a dict, not {type(dump).__name__}")
     class_name, kwargs = dump.get("class"), dump.get("kwargs")
@@ -218,6 +219,8 @@ def _reader(
     if len(paths) != 1:
         raise DumpError(f"a dump of {reader.__name__} names {len(paths)} paths instead of one")
     options = reader_options(kwargs)
+    if unknown := options.keys() - inspect.signature(reader).parameters.keys():
+        raise DumpError(f"{reader.__name__} takes no {min(unknown)!r}")
     for key in kwargs.keys() - options.keys() - {paths[0]}:
         if kwargs[key] is not None and kwargs[key] is not False:
             raise DumpError(f"a server lets nobody choose {key!r} of {reader.__name__}")

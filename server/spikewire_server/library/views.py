@@ -40,6 +40,22 @@ class Resolver(Protocol):
         """Open a sorting below a root with a reader that a client chose."""
 
 
+class BrokenViewError(FormatError):
+    """A view cannot be made of what it is made from.
+
+    Parameters
+    ----------
+    name : str
+        The view.
+    reason : SpikewireError
+        What went wrong, however many views below.
+    """
+
+    def __init__(self, name: str, reason: SpikewireError) -> None:
+        super().__init__(f"{name!r} is a view that cannot be made now: {reason}")
+        self.reason = reason
+
+
 class ViewSource:
     """A view.
 
@@ -74,12 +90,20 @@ class ViewSource:
         """Look at the parents."""
         with self.in_its_name():
             look = _look(self.node, self._resolver)
+        if not isinstance(self.node, ViewNode):
+            # Another name for a sorting has a revision of its own: under one key, its spikes
+            # would wait in the cache for themselves.
+            spikes = digest("view", class_path_of(self.node), look.spikes)
+            look = look._replace(spikes=spikes)
         return look._replace(update_time=max(self._update_time, look.update_time))
 
     def facts(self, look: Look) -> Facts:
         """Evaluate the view."""
         facts = facts_of(self.read(), look.spikes, look.labels)
         return replace(facts, class_name=self.class_name)
+
+    def spikes(self, segment_index: int) -> None:
+        """Return no way of its own: the view is evaluated."""
 
     def read(self) -> BaseSorting:
         """Evaluate the view; its spikes come from the parents as they are asked for."""
@@ -94,10 +118,8 @@ class ViewSource:
         except (ContentChangedError, NeedsSamplingFrequencyError):
             raise
         except SpikewireError as error:
-            raise with_metadata(
-                FormatError(f"{self.name!r} is a view that cannot be made now: {error}"),
-                name=self.name,
-            ) from error
+            reason = error.reason if isinstance(error, BrokenViewError) else error
+            raise with_metadata(BrokenViewError(self.name, reason), name=self.name) from error
 
 
 def evaluate(node: Node, resolver: Resolver) -> BaseSorting:
