@@ -27,6 +27,7 @@ from spikewire.extractors.phy import (
 )
 from spikewire.extractors.phy_export import export_to_phy_minimal
 from spikewire.extractors.tridesclous import TridesclousSortingExtractor, read_tridesclous
+from spikewire.extractors.zarr_folder import ZarrSortingExtractor, read_zarr_sorting, save_zarr
 
 __all__ = [
     "ALFSortingExtractor",
@@ -41,6 +42,7 @@ __all__ = [
     "NumpySorting",
     "PhySortingExtractor",
     "TridesclousSortingExtractor",
+    "ZarrSortingExtractor",
     "export_to_phy_minimal",
     "read_alf_sorting",
     "read_kilosort",
@@ -52,8 +54,12 @@ __all__ = [
     "read_numpy_sorting_folder",
     "read_phy",
     "read_tridesclous",
+    "read_zarr",
+    "read_zarr_sorting",
     "recognise",
 ]
+
+read_zarr = read_zarr_sorting
 
 for _extractor in (
     ALFSortingExtractor,
@@ -66,6 +72,7 @@ for _extractor in (
     NumpyFolderSorting,
     PhySortingExtractor,
     TridesclousSortingExtractor,
+    ZarrSortingExtractor,
 ):
     register_class(_extractor._dump_class, _extractor)
 # What SpikeInterface called it until 0.98.
@@ -77,6 +84,7 @@ register_class(
 
 register_saver("numpy_folder", save_numpy_folder)
 register_saver("npz_folder", save_npz_folder)
+register_saver("zarr", save_zarr)
 
 
 def _is_folder_of_a_format(path: Path) -> bool:

@@ -19,6 +19,7 @@ from spikewire.extractors import (
     numpy_folder,
     phy,
     tridesclous,
+    zarr_folder,
 )
 from spikewire.extractors.archives import NpzFile
 from spikewire.extractors.npz import NpzSortingExtractor
@@ -174,6 +175,13 @@ FORMATS = [
         recognise=npz_folder.is_cached_folder,
         spike_files=lambda path: [path / npz_folder.SPIKES_FILE],
         label_files=_properties_and(npz_folder.CACHED_DUMP_FILE),
+    ),
+    Format(
+        name="zarr",
+        extractor=zarr_folder.ZarrSortingExtractor,
+        recognise=zarr_folder.is_zarr_folder,
+        spike_files=zarr_folder.spike_files,
+        label_files=zarr_folder.label_files,
     ),
     Format(
         name="phy",

@@ -52,11 +52,10 @@ def read_json_object(path: Path) -> dict[str, Any]:
     FormatError
         If the file is not JSON, or holds something else than an object.
     """
+    text = read_text(path)
     try:
-        content = json.loads(read_text(path))
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        if isinstance(error, FormatError):
-            raise
         raise FormatError(f"{path}: not JSON ({error})") from error
     if not isinstance(content, dict):
         raise FormatError(f"{path}: a JSON object was expected")
