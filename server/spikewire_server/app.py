@@ -7,6 +7,7 @@ import errno
 import logging
 import signal
 import sys
+from contextlib import ExitStack
 from typing import Any
 
 import grpc
@@ -15,15 +16,18 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from spikewire.v1 import (
+    acquisition_service_pb2,
     server_service_pb2,
     server_service_pb2_grpc,
     sorting_service_pb2,
     sorting_service_pb2_grpc,
     spike_train_service_pb2,
 )
+from spikewire_server.acquisition import Acquisitions, Lifecycle
 from spikewire_server.interceptors import CallInterceptor
 from spikewire_server.library import Library
-from spikewire_server.services import spike_train_service
+from spikewire_server.services import acquisition_service, spike_train_service
+from spikewire_server.services.acquisition_service import AcquisitionServicer
 from spikewire_server.services.server_service import ServerServicer
 from spikewire_server.services.sorting_service import SortingServicer
 from spikewire_server.services.spike_train_service import SpikeTrainServicer
@@ -38,6 +42,7 @@ SERVICES = tuple(
         (server_service_pb2, "ServerService"),
         (sorting_service_pb2, "SortingService"),
         (spike_train_service_pb2, "SpikeTrainService"),
+        (acquisition_service_pb2, "AcquisitionService"),
     )
 )
 DRAIN_SECONDS = 10.0
@@ -64,12 +69,21 @@ async def _serve(settings: Settings) -> None:
     _on_signal(stop)
     library = Library(settings)
     workers = Workers(settings.workers)
+    acquisitions = Acquisitions(settings, library, workers)
+    lifecycle = Lifecycle(acquisitions)
     server = grpc.aio.server(interceptors=[CallInterceptor()], options=_channel_options(settings))
     health_service = _add_services(server, settings, library, workers)
+    acquisition_service.add_to_server(
+        AcquisitionServicer(acquisitions, lifecycle, workers, settings.max_followers), server
+    )
     # Bound before the library starts: a port in use must not touch the store.
     port = _bind(server, settings)
-    library.start()
-    try:
+    with ExitStack() as closing:
+        library.start(acquisitions)
+        closing.callback(library.close)
+        closing.callback(workers.close)
+        lifecycle.start()
+        closing.callback(lifecycle.close)
         await server.start()
         await _set_health(health_service, health_pb2.HealthCheckResponse.SERVING)
         print(f"spikewire-server listening on {_authority(settings.host, port)}", flush=True)
@@ -77,10 +91,8 @@ async def _serve(settings: Settings) -> None:
         await stop.wait()
         log.info("draining")
         await _set_health(health_service, health_pb2.HealthCheckResponse.NOT_SERVING)
+        acquisitions.stop()
         await server.stop(DRAIN_SECONDS)
-    finally:
-        workers.close()
-        library.close()
     log.info("stopped")
 
 

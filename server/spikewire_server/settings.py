@@ -145,6 +145,13 @@ class Settings:
     max_property_bytes: int = 256 * _MIB
     """Bytes of the largest property or annotation that is accepted."""
 
+    max_followers: int = 4096
+    """Streams that follow acquisitions at a time."""
+
+    log_retention: float = 7 * 24 * 3600.0
+    """Seconds for which the log of a finished acquisition is kept, to answer who holds an earlier
+    revision of it."""
+
     log_level: str = "info"
     """What is logged, and everything worse: debug, info, warning or error."""
 
@@ -232,6 +239,8 @@ _POSITIVE = (
     "workers",
     "memory_bytes",
     "index_bytes",
+    "max_followers",
+    "log_retention",
     "max_message_bytes",
     "max_upload_bytes",
     "max_unit_count",

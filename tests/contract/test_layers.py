@@ -27,9 +27,16 @@ ARROWS = {
     "spikewire_server.settings": LIBRARY | {"spikewire_server.library"},
     "spikewire_server.workers": set(),
     "spikewire_server.library": LIBRARY | {"spikewire_server.settings"},
-    "spikewire_server.services": LIBRARY | {"spikewire_server.library"} | SERVER_GROUND,
+    "spikewire_server.acquisition": LIBRARY | {"spikewire_server.library"} | SERVER_GROUND,
+    "spikewire_server.services": LIBRARY
+    | {"spikewire_server.library", "spikewire_server.acquisition"}
+    | SERVER_GROUND,
     "spikewire_server": LIBRARY
-    | {"spikewire_server.library", "spikewire_server.services"}
+    | {
+        "spikewire_server.library",
+        "spikewire_server.acquisition",
+        "spikewire_server.services",
+    }
     | SERVER_GROUND,
 }
 VERSION = {"spikewire._version", "spikewire.__version__"}  # anybody may say which release it is

@@ -38,6 +38,8 @@ SORTINGS = sa.Table(
     sa.Column("update_time", sa.DateTime(timezone=True), nullable=False),
     # Of the store only; the object's folder has this name.
     sa.Column("object_id", _TEXT, unique=True),
+    # Of what is being recorded, and of what was.
+    sa.Column("acquisition_id", _TEXT),
     sa.Column("revision", _TEXT),
     sa.Column("sampling_frequency", sa.Double),
     sa.Column("unit_ids", sa.LargeBinary),  # a serialized spikewire.v1.UnitIds
@@ -75,6 +77,7 @@ class SortingRow:
     class_name: str
     update_time: datetime
     object_id: str | None = None
+    acquisition_id: str | None = None
     revision: str | None = None
     sampling_frequency: float | None = None
     unit_ids: bytes | None = None
@@ -155,8 +158,10 @@ def sqlite_url(path: Path) -> URL:
 
 
 def find(connection: Connection, name: str) -> SortingRow | None:
-    """Return the row of a name; in a transaction it is then the caller's to change."""
-    query = sa.select(SORTINGS).where(SORTINGS.c.name == name).with_for_update()
+    """Return the row of a name; inside `Catalogue.write` it is then the caller's to change."""
+    query = sa.select(SORTINGS).where(SORTINGS.c.name == name)
+    if connection.get_execution_options().get("spikewire_write", False):
+        query = query.with_for_update()
     row = connection.execute(query).one_or_none()
     return None if row is None else _sorting_row(row)
 
@@ -177,6 +182,18 @@ def put(connection: Connection, row: SortingRow) -> None:
     """Write a row in place of the one of the same name; notes on that name go."""
     remove(connection, row.name)
     connection.execute(sa.insert(SORTINGS).values({**vars(row), "origin": row.origin.value}))
+
+
+def replace(connection: Connection, row: SortingRow) -> None:
+    """Write a row in place of the one of the same name; notes on that name stay."""
+    values = {**vars(row), "origin": row.origin.value}
+    connection.execute(sa.update(SORTINGS).where(SORTINGS.c.name == row.name).values(values))
+
+
+def recordings(connection: Connection) -> list[SortingRow]:
+    """Return the rows of what is being recorded."""
+    query = sa.select(SORTINGS).where(SORTINGS.c.origin == Origin.ACQUISITION.value)
+    return [_sorting_row(row) for row in connection.execute(query)]
 
 
 def remove(connection: Connection, name: str) -> None:

@@ -31,6 +31,7 @@ def describe(opener: Opener, source: Source) -> Entry:
     facts = opened.facts
     return replace(
         unread,
+        state=_state(source.origin),
         class_name=facts.class_name,
         revision=facts.revision,
         sampling_frequency=facts.sampling_frequency,
@@ -55,6 +56,7 @@ def describe_row(row: SortingRow) -> Entry:
     return Entry(
         name=row.name,
         origin=row.origin,
+        state=_state(row.origin),
         class_name=row.class_name,
         sampling_frequency=row.sampling_frequency,
         unit_count=row.unit_count,
@@ -62,3 +64,7 @@ def describe_row(row: SortingRow) -> Entry:
         spike_count=row.spike_count,
         update_time=row.update_time,
     )
+
+
+def _state(origin: Origin) -> State:
+    return State.RECORDING if origin is Origin.ACQUISITION else State.READY

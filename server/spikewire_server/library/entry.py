@@ -17,6 +17,7 @@ class State(Enum):
     READY = "ready"
     NEEDS_SAMPLING_FREQUENCY = "needs_sampling_frequency"
     BROKEN = "broken"
+    RECORDING = "recording"
 
 
 class Origin(Enum):
@@ -25,6 +26,7 @@ class Origin(Enum):
     ROOT = "root"
     STORE = "store"
     VIEW = "view"
+    ACQUISITION = "acquisition"
 
 
 class PropertyInfo(NamedTuple):

@@ -16,6 +16,7 @@ from spikewire.core.dtypes import read_only
 from spikewire.core.sorting import BaseSorting
 from spikewire_server.library.entry import Origin
 from spikewire_server.library.revision import digest
+from spikewire_server.library.spikes import SegmentSpikes
 
 _OBJECT_BYTES = 100  # what one Python object takes, more or less
 
@@ -95,6 +96,9 @@ class Source(Protocol):
 
     def read(self) -> BaseSorting:
         """Return what reads the spikes."""
+
+    def spikes(self, segment_index: int) -> SegmentSpikes | None:
+        """Return a way of its own to the spikes of a segment; None if they are to be read."""
 
     def in_its_name(self) -> AbstractContextManager[None]:
         """Wrap what reads the spikes: errors then speak of the sorting by its name."""

@@ -54,10 +54,10 @@ class ObjectWriter:
         self._written = [0] * len(spike_counts)
         self._segment = 0
         self._last_sample = np.iinfo(np.int64).min
-        with _writing():
+        with writing():
             partial.mkdir()
         try:
-            with _writing():
+            with writing():
                 self._write_info(sampling_frequency, unit_ids)
                 self._file = _new_npy(partial / "spikes.npy", sum(spike_counts))
         except BaseException:
@@ -91,7 +91,7 @@ class ObjectWriter:
         spikes["unit_index"] = unit_indices
         spikes["segment_index"] = segment_index
         self.digest.update(segment_index, samples, unit_indices)
-        with _writing():
+        with writing():
             self._file.write(spikes.data)
         self._written[segment_index] += samples.size
 
@@ -112,13 +112,13 @@ class ObjectWriter:
                 expected=expected,
                 actual=actual,
             )
-        with _writing():
+        with writing():
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
-            _sync_folder(self._partial)
+            sync_folder(self._partial)
             os.replace(self._partial, self._final)
-            _sync_folder(self._final.parent)
+            sync_folder(self._final.parent)
 
     def abort(self) -> None:
         """Remove what was written."""
@@ -180,14 +180,16 @@ def _new_npy(path: Path, spike_count: int) -> BinaryIO:
 
 
 @contextmanager
-def _writing() -> Iterator[None]:
+def writing() -> Iterator[None]:
+    """Let what the disk refuses be a StoreUnwritableError."""
     try:
         yield
     except OSError as error:
         raise StoreUnwritableError(f"the store cannot be written: {error.strerror}") from error
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Wait until the names in a folder are on disk."""
     if os.name == "nt":  # folders cannot be opened there, and renames are journaled
         return
     handle = os.open(path, os.O_RDONLY)

@@ -104,8 +104,8 @@ class OpenedSorting:
     def spikes(self, segment_index: int) -> SegmentSpikes:
         """Return the best way to the spikes of a segment that there is now.
 
-        The source's own; an index that is ready; else memory, for what is small; else the files. For
-        what is larger than a chunk an index is wanted then.
+        The source's own; an index that is ready; else memory, for what is small;
+        else the files. For what is larger than a chunk an index is wanted then.
 
         Raises
         ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from spikewire.core.errors import DumpError, SortingNotFoundError
 from spikewire.v1 import dump_pb2
@@ -134,7 +135,7 @@ class Opener:
 
 
 class _Walk:
-    """One walk from a sorting over its parents; each is opened once.
+    """The way from a view to its parents; each is opened once, also by way of other views.
 
     Parameters
     ----------
@@ -144,8 +145,9 @@ class _Walk:
         The views that led here.
     depth : int
         How deep their dumps nest together.
-    opened : dict
-        What was opened so far, shared by the whole walk.
+    opened : mapping
+        What was opened since the first view; shared by all that it led to. Weak, because
+        who is opened refers to his walk: every walk holds its own parents.
     """
 
     def __init__(
@@ -153,15 +155,16 @@ class _Walk:
         opener: Opener,
         above: tuple[str, ...] = (),
         depth: int = 0,
-        opened: dict[object, OpenedSorting] | None = None,
+        opened: WeakValueDictionary[tuple[str, str], OpenedSorting] | None = None,
     ) -> None:
         self._opener = opener
         self._above = above
         self._depth = depth
-        self._opened = {} if opened is None else opened
+        self._opened = WeakValueDictionary() if opened is None else opened
+        self._parents: dict[tuple[str, str] | int, OpenedSorting] = {}
 
     def below(self, name: str, node: Node) -> _Walk:
-        """Return the walk over the parents of a view."""
+        """Return the way to the parents of a view."""
         depth = self._depth + max(nesting(node) - 1, 1)  # another name for a sorting is a view too
         return _Walk(self._opener, (*self._above, name), depth, self._opened)
 
@@ -172,17 +175,20 @@ class _Walk:
         if self._depth > MAX_DUMP_DEPTH:
             raise DumpError(f"views of views nest more than {MAX_DUMP_DEPTH} deep")
         key = (name, revision)
-        if key not in self._opened:
+        opened = self._opened.get(key)
+        if opened is None:
             source = self._opener.source_in(self, name, revision)
-            self._opened[key] = self._opener.open_source(source)
-        opened = self._opened[key]
+            opened = self._opened[key] = self._opener.open_source(source)
+        self._parents[key] = opened
         if revision and revision != opened.revision:
             raise revision_mismatch(name, revision, opened.revision)
         return opened
 
     def open_as(self, node: ReaderNode) -> OpenedSorting:
         """Open a sorting below a root with a reader that a client chose."""
-        return self._opener.open_as(node)
+        if id(node) not in self._parents:
+            self._parents[id(node)] = self._opener.open_as(node)
+        return self._parents[id(node)]
 
 
 def not_found(name: str) -> SortingNotFoundError:

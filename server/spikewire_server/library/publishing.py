@@ -12,6 +12,7 @@ from spikewire_server.library.names import check_name
 from spikewire_server.library.notes import adopt_staged
 from spikewire_server.library.opened import revision_mismatch
 from spikewire_server.library.opener import Opener, not_found
+from spikewire_server.library.recordings import Recordings
 from spikewire_server.library.roots import Roots
 from spikewire_server.library.store import Store
 
@@ -19,7 +20,15 @@ from spikewire_server.library.store import Store
 class Publisher:
     """Changes which sorting has a name, in one transaction each."""
 
-    def __init__(self, catalogue: Catalogue, store: Store, roots: Roots, opener: Opener) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        store: Store,
+        roots: Roots,
+        opener: Opener,
+        recordings: Recordings,
+    ) -> None:
+        self._recordings = recordings
         self._catalogue = catalogue
         self._store = store
         self._roots = roots
@@ -103,6 +112,8 @@ class Publisher:
             if if_revision and if_revision != (actual := self._revision_of(present)):
                 raise revision_mismatch(name, if_revision, actual)
             remove(connection, name)
+        if present.origin is Origin.ACQUISITION:
+            self._recordings.deleted(present.acquisition_id or "")
         if present.object_id is not None:
             self._store.discard(present.object_id)
 

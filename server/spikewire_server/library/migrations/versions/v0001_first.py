@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("class_name", _TEXT, nullable=False),
         sa.Column("update_time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("object_id", _TEXT, unique=True),
+        sa.Column("acquisition_id", _TEXT),
         sa.Column("revision", _TEXT),
         sa.Column("sampling_frequency", sa.Double),
         sa.Column("unit_ids", sa.LargeBinary),
