@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, MutableMapping
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from spikewire.core.dumping import SortingDumps
 from spikewire.core.errors import InvalidValueError
@@ -22,6 +22,9 @@ _IGNORED_SAVE_OPTIONS = ("verbose", "n_jobs", "progress_bar", "chunk_duration", 
 
 class SortingCopies(SortingDumps):
     """The methods of `BaseSorting` that copy."""
+
+    #: Whether another process that gets the sorting maps the spikes, rather than copies them.
+    _is_reopened_cheaply: ClassVar[bool] = False
 
     def clone(self) -> BaseSorting:
         """A new object of the same class, spikes and metadata; times are not copied."""
@@ -56,12 +59,10 @@ class SortingCopies(SortingDumps):
         from spikewire.core.numpy_sorting import NumpySorting
         from spikewire.core.shared_memory import SharedMemorySorting
 
+        if self._is_reopened_cheaply or (n_jobs == 1 and isinstance(self, NumpySorting)):
+            return self._this
         if n_jobs == 1:
-            return (
-                self._this
-                if self._reads_before_caching == 0
-                else NumpySorting.from_sorting(self._this)
-            )
+            return NumpySorting.from_sorting(self._this)
         return SharedMemorySorting.from_sorting(self._this)
 
     def save(self, format: str = "numpy_folder", **options: Any) -> BaseSorting:  # noqa: A002

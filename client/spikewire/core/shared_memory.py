@@ -40,6 +40,7 @@ class SharedMemorySorting(BaseSorting):
     _dump_class = "spikeinterface.core.numpyextractors.SharedMemorySorting"
     _serializability: ClassVar[dict[str, bool]] = {"memory": True, "json": False, "pickle": False}
     _reads_before_caching = 0
+    _is_reopened_cheaply = True
 
     def __init__(
         self,

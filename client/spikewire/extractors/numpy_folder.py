@@ -66,6 +66,7 @@ class NumpyFolderSorting(BaseSorting):
     """
 
     _dump_class = "spikeinterface.core.sortingfolder.NumpyFolderSorting"
+    _is_reopened_cheaply = True
 
     def __init__(
         self,
