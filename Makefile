@@ -43,7 +43,7 @@ wheel-test: .venv/.dev ## Build the wheel and run the tests against it in a clea
 	$(BIN)/python -m build --wheel --outdir "$$away" >/dev/null; \
 	$(BIN)/python -m venv "$$away/venv"; \
 	"$$away/venv/bin/python" -m pip install $(PIP_OPTIONS) --upgrade 'pip>=25.1'; \
-	"$$away/venv/bin/python" -m pip install $(PIP_OPTIONS) --group test "$$(echo "$$away"/*.whl)[cli,server]"; \
+	"$$away/venv/bin/python" -m pip install $(PIP_OPTIONS) --group test "$$(echo "$$away"/*.whl)[all]"; \
 	SPIKEWIRE_TEST_WHEEL=1 "$$away/venv/bin/pytest" $(PYTEST_OPTIONS) -p no:cacheprovider
 
 protos: .venv-protos/.stamp ## Generate the stubs from protos/

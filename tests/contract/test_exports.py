@@ -54,19 +54,34 @@ BEFORE = {
 }
 EXTRACTORS_TODAY = {
     "NumpySorting",
+    "ZarrSortingExtractor",
+    "read_alf_sorting",
     "read_kilosort",
+    "read_mclust",
+    "read_mda_sorting",
+    "read_neuroscope_sorting",
+    "read_npz_sorting",
     "read_phy",
+    "read_tridesclous",
+    "read_zarr",
 }
+# Formats are ours; classes lie further inside there, or came and went.
 EXTRACTORS_BEFORE = {
+    "ALFSortingExtractor",
     "Format",
     "KiloSortSortingExtractor",
+    "MClustSortingExtractor",
+    "MdaSortingExtractor",
+    "NeuroScopeSortingExtractor",
     "NpzFolderSorting",
     "NpzSortingExtractor",
     "NumpyFolderSorting",
     "PhySortingExtractor",
+    "TridesclousSortingExtractor",
+    "export_to_phy_minimal",
     "read_npz_folder",
-    "read_npz_sorting",
     "read_numpy_sorting_folder",
+    "read_zarr_sorting",
     "recognise",
 }
 
