@@ -402,3 +402,17 @@ def test_real_phy_folders_read_as_expected(start, real_data, scanned):
         assert opened.counts(0).tolist() == list(truth["spikes_per_unit"].values())
         samples, _ = opened.columns(0)
         assert (samples[0], samples[-1]) == (truth["first_sample"], truth["last_sample"])
+
+
+def test_spikes_out_of_order_are_told_by_name(library, root, old):
+    np.savez(
+        root / "a.npz",
+        unit_ids=[1],
+        num_segment=[1],
+        sampling_frequency=[1.0],
+        spike_indexes_seg0=[5, 4],
+        spike_labels_seg0=[1, 1],
+    )
+    old(root / "a.npz")
+    with pytest.raises(FormatError, match=r"^lab/a\.npz: .* not in ascending order"):
+        library.open("lab/a.npz").columns(0)

@@ -439,3 +439,15 @@ def test_a_view_is_saved_as_what_it_shows(held, sorting):
         held.open("saved").sorting.to_spike_vector(), local.to_spike_vector()
     )
     assert held.get_property("saved", "p")[0].tolist() == [30, 20]
+
+
+def test_whoever_reads_a_view_keeps_its_parents_and_nobody_else_does(held):
+    held.register("v", selection(SortingReference("s"), [1]))
+    held.register("vv", selection(SortingReference("v")))
+    objects = held._settings.store / "objects"
+    opened = held.open("vv")
+    held.delete("s")
+    assert opened.columns(0)[0].tolist() == [3, 7]
+    assert len(list(objects.iterdir())) == 1
+    del opened
+    assert list(objects.iterdir()) == []
