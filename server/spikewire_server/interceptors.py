@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 
-from spikewire.core.errors import SpikewireError
+from spikewire.core.errors import MalformedMessageError, SpikewireError
 from spikewire.wire.errors import status_of
 from spikewire_server.services.context import Context
 
@@ -41,17 +42,41 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             f"{'stream' if handler.response_streaming else 'unary'}"
         )
         return getattr(grpc, f"{kind}_rpc_method_handler")(
-            wrap(getattr(handler, kind), details.method),
-            request_deserializer=handler.request_deserializer,
+            wrap(getattr(handler, kind), _reader(handler), details.method),
             response_serializer=handler.response_serializer,
         )
 
 
-def _unary(behaviour: Callable[..., Awaitable[Any]], method: str) -> Callable[..., Any]:
+def _reader(handler: Any) -> Callable[[Any], Any]:
+    """Return what makes a handler's request, or stream of requests, of bytes.
+
+    That is done inside the call, so that what is no message fails as all else
+    does.
+    """
+    parse = handler.request_deserializer or bytes  # a handler may want the bytes themselves
+
+    def parsed(data: bytes) -> Any:
+        try:
+            return parse(data)
+        except DecodeError as error:
+            raise MalformedMessageError(
+                "the request is damaged, or nests too deep, and cannot be parsed"
+            ) from error
+
+    async def each(requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        async for data in requests:
+            yield parsed(data)
+
+    return each if handler.request_streaming else parsed
+
+
+def _unary(
+    behaviour: Callable[..., Awaitable[Any]], read: Callable[[Any], Any], method: str
+) -> Callable[..., Any]:
     async def call(request: Any, context: Context) -> Any:
         started = time.monotonic()
         try:
-            response = await behaviour(request, context)
+            response = await behaviour(read(request), context)
         except BaseException as error:
             await _end(error, method, started, context)
         log.info("call", method=method, code="OK", seconds=_since(started))
@@ -61,12 +86,12 @@ def _unary(behaviour: Callable[..., Awaitable[Any]], method: str) -> Callable[..
 
 
 def _stream(
-    behaviour: Callable[..., AsyncIterator[Any]], method: str
+    behaviour: Callable[..., AsyncGenerator[Any, None]], read: Callable[[Any], Any], method: str
 ) -> Callable[..., AsyncIterator[Any]]:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
         started = time.monotonic()
         try:
-            async with aclosing(behaviour(request, context)) as responses:  # type: ignore[type-var]
+            async with aclosing(behaviour(read(request), context)) as responses:
                 async for response in responses:
                     yield response
         except GeneratorExit:
