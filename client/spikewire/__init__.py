@@ -20,10 +20,14 @@ from spikewire.core.loading import (
     load_extractor_from_json,
     load_extractor_from_pickle,
 )
-from spikewire.core.numpy_sorting import NumpySorting, NumpySortingSegment
+from spikewire.core.numpy_sorting import NumpySorting
 from spikewire.core.periods import random_spikes_selection, select_sorting_periods
 from spikewire.core.registry import register_class, register_url_scheme
-from spikewire.core.segment import BaseSortingSegment, SpikeVectorSortingSegment
+from spikewire.core.segment import (
+    BaseSortingSegment,
+    NumpySortingSegment,
+    SpikeVectorSortingSegment,
+)
 from spikewire.core.segments_views import (
     AppendSegmentSorting,
     SelectSegmentSorting,

@@ -8,13 +8,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from spikewire.core.bounds import window
-from spikewire.core.dtypes import SPIKE_DTYPE, AnyArray, IntArray, SpikeVector, UnitId, read_only
+from spikewire.core.dtypes import SPIKE_DTYPE, AnyArray, IntArray, read_only
 from spikewire.core.errors import ContractError, InvalidTypeError, InvalidValueError
 from spikewire.core.registry import register_class, register_saver
-from spikewire.core.segment import BaseSortingSegment, SpikeVectorSortingSegment
+from spikewire.core.segment import (
+    BaseSortingSegment,
+    NumpySortingSegment,
+    SpikeVectorSortingSegment,
+)
 from spikewire.core.sorting import BaseSorting
-from spikewire.core.spike_vector import check_spike_vector
+from spikewire.core.spike_inputs import flat_samples, segment_arrays
+from spikewire.core.spike_vector import check_spike_vector, spike_vector_of
 from spikewire.core.trains import merge_trains
 from spikewire.core.unit_ids import label_indices, some
 
@@ -154,7 +158,7 @@ class NumpySorting(BaseSorting):
         InvalidValueError
             If samples and labels are not equally many, or a sample is not finite.
         """
-        samples_list, labels_list = _segment_arrays(samples_list, labels_list)
+        samples_list, labels_list = segment_arrays(samples_list, labels_list)
         if unit_ids is None:
             found = [np.unique(labels) for labels in labels_list if len(labels)]
             unit_ids = np.unique(np.concatenate(found)) if found else []
@@ -175,7 +179,7 @@ class NumpySorting(BaseSorting):
 
         Parameters are those of `from_samples_and_labels`, with seconds for samples.
         """
-        times_list, labels_list = _segment_arrays(times_list, labels_list)
+        times_list, labels_list = segment_arrays(times_list, labels_list)
         samples = [np.round(times * sampling_frequency).astype(np.int64) for times in times_list]
         return NumpySorting.from_samples_and_labels(
             samples, labels_list, sampling_frequency, unit_ids
@@ -199,7 +203,8 @@ class NumpySorting(BaseSorting):
         dicts = [units_dict_list] if isinstance(units_dict_list, Mapping) else units_dict_list
         unit_ids = list(dicts[0])
         columns = [
-            merge_trains([_samples(trains[unit_id]) for unit_id in unit_ids]) for trains in dicts
+            merge_trains([flat_samples(trains[unit_id]) for unit_id in unit_ids])
+            for trains in dicts
         ]
         return _from_columns(columns, sampling_frequency, unit_ids)
 
@@ -226,7 +231,8 @@ class NumpySorting(BaseSorting):
             if len(trains) != len(ids):
                 raise InvalidValueError(f"{len(trains)} spike trains for {len(ids)} units")
             seconds = [np.asarray(train.rescale("s").magnitude) for train in trains]
-            columns.append(merge_trains([_samples(t * sampling_frequency) for t in seconds]))
+            frames = [flat_samples(times * sampling_frequency) for times in seconds]
+            columns.append(merge_trains(frames))
         return _from_columns(columns, sampling_frequency, list(ids))
 
     @staticmethod
@@ -275,28 +281,6 @@ class NumpySorting(BaseSorting):
         return BaseSorting.from_dict(dictionary, *args, **kwargs)
 
 
-class NumpySortingSegment(BaseSortingSegment):
-    """Trains of one segment in memory, for `add_sorting_segment` (SpikeInterface 0.98).
-
-    Parameters
-    ----------
-    units_dict : dict of array, (spikes,)
-        Ascending frames by unit id.
-    """
-
-    def __init__(self, units_dict: Mapping[Any, Any]) -> None:
-        super().__init__()
-        self._trains = {
-            unit: _samples(train).astype(np.int64) for unit, train in units_dict.items()
-        }
-
-    def get_unit_spike_train(
-        self, unit_id: UnitId, start_frame: int | None = None, end_frame: int | None = None
-    ) -> IntArray:
-        """The samples of one unit in [start_frame, end_frame), ascending."""
-        return window(self._trains[unit_id], start_frame, end_frame)
-
-
 def _warn_renamed(old: str, new: str) -> None:
     warnings.warn(
         f"NumpySorting.{old}() is deprecated; use NumpySorting.{new}()",
@@ -305,47 +289,11 @@ def _warn_renamed(old: str, new: str) -> None:
     )
 
 
-def _samples(values: Any) -> AnyArray:
-    """Frames, or times, of one train or segment as a flat array of finite numbers."""
-    array = np.asarray(values)
-    if array.ndim != 1 or (array.size and array.dtype.kind not in "iuf"):
-        raise InvalidTypeError(
-            f"spikes must be flat arrays of numbers, not {array.ndim}-dimensional {array.dtype}"
-        )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InvalidValueError("spikes must be finite; some are NaN or infinite")
-    return array if array.size else np.empty(0, dtype=np.int64)
-
-
-def _segment_arrays(samples: Any, labels: Any) -> tuple[list[AnyArray], list[AnyArray]]:
-    """Both arguments as lists of flat arrays, one a segment, of equal lengths."""
-    if isinstance(samples, np.ndarray) != isinstance(labels, np.ndarray):
-        raise ContractError("give samples and labels both as arrays or both as lists of arrays")
-    if isinstance(samples, np.ndarray):
-        samples, labels = [samples], [labels]
-    samples = [_samples(segment) for segment in samples]
-    labels = [np.asarray(segment) for segment in labels]
-    if [len(segment) for segment in samples] != [segment.size for segment in labels]:
-        raise InvalidValueError(
-            f"samples of lengths {some([len(s) for s in samples])} need as many labels, "
-            f"not {some([segment.size for segment in labels])}"
-        )
-    return samples, [segment.ravel() for segment in labels]
-
-
 def _from_columns(
     columns: Sequence[tuple[AnyArray, IntArray]], sampling_frequency: float, unit_ids: Any
 ) -> NumpySorting:
     """A sorting from the samples and unit indices of each segment, in order."""
-    spikes = np.empty(sum(len(samples) for samples, _ in columns), dtype=SPIKE_DTYPE)
-    first = 0
-    for segment_index, (samples, units) in enumerate(columns):
-        part: SpikeVector = spikes[first : first + len(samples)]
-        part["sample_index"] = samples
-        part["unit_index"] = units
-        part["segment_index"] = segment_index
-        first += len(samples)
-    return NumpySorting(spikes, sampling_frequency, unit_ids, len(columns))
+    return NumpySorting(spike_vector_of(columns), sampling_frequency, unit_ids, len(columns))
 
 
 def _save_in_memory(

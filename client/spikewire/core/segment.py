@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spikewire.core.bounds import window
 from spikewire.core.dtypes import AnyArray, IntArray, SpikeVector, UnitId
+from spikewire.core.spike_inputs import flat_samples
 from spikewire.core.trains import SegmentTrains, merge_trains
 
 if TYPE_CHECKING:
@@ -183,3 +185,25 @@ class SpikeVectorSortingSegment(BaseSortingSegment):
             spikes["sample_index"].astype(np.int64, copy=False),
             spikes["unit_index"].astype(np.int64, copy=False),
         )
+
+
+class NumpySortingSegment(BaseSortingSegment):
+    """Trains of one segment in memory, for `add_sorting_segment` (SpikeInterface 0.98).
+
+    Parameters
+    ----------
+    units_dict : dict of array, (spikes,)
+        Ascending frames by unit id.
+    """
+
+    def __init__(self, units_dict: Mapping[Any, Any]) -> None:
+        super().__init__()
+        self._trains = {
+            unit: flat_samples(train).astype(np.int64) for unit, train in units_dict.items()
+        }
+
+    def get_unit_spike_train(
+        self, unit_id: UnitId, start_frame: int | None = None, end_frame: int | None = None
+    ) -> IntArray:
+        """The samples of one unit in [start_frame, end_frame), ascending."""
+        return window(self._trains[unit_id], start_frame, end_frame)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spikewire.core.dtypes import AnyArray, IntArray, SpikeVector
+from spikewire.core.dtypes import SPIKE_DTYPE, AnyArray, IntArray, SpikeVector
 from spikewire.core.errors import InvalidTypeError, InvalidValueError
 from spikewire.core.trains import SegmentTrains, narrowest
 from spikewire.core.unit_ids import label_indices
@@ -47,6 +47,19 @@ def check_spike_vector(spikes: Any, num_units: int) -> None:
             "the spike vector is not ordered by segment and sample; order it with "
             "spikes[np.lexsort((spikes['sample_index'], spikes['segment_index']))]"
         )
+
+
+def spike_vector_of(columns: Sequence[tuple[AnyArray, AnyArray]]) -> SpikeVector:
+    """The spike vector of samples and unit indices, given segment by segment."""
+    spikes = np.empty(sum(len(samples) for samples, _ in columns), dtype=SPIKE_DTYPE)
+    first = 0
+    for segment_index, (samples, unit_indices) in enumerate(columns):
+        part = spikes[first : first + len(samples)]
+        part["sample_index"] = samples
+        part["unit_index"] = unit_indices
+        part["segment_index"] = segment_index
+        first += len(samples)
+    return spikes
 
 
 def spike_vector_to_spike_trains(

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from spikewire.core.bounds import window
-from spikewire.core.dtypes import SPIKE_DTYPE, AnyArray, IntArray, SpikeVector, UnitId, read_only
+from spikewire.core.dtypes import AnyArray, IntArray, SpikeVector, UnitId, read_only
 from spikewire.core.segment import BaseSortingSegment
+from spikewire.core.spike_vector import spike_vector_of
 from spikewire.core.times import SortingTimes
 from spikewire.core.trains import SegmentTrains
 
@@ -167,18 +168,8 @@ class SortingSpikes(SortingTimes):
         return self._vector
 
     def _build_vector(self) -> SpikeVector:
-        columns = [
-            self._read_columns(index, None, None) for index in range(self.get_num_segments())
-        ]
-        spikes = np.empty(sum(len(samples) for samples, _ in columns), dtype=SPIKE_DTYPE)
-        first = 0
-        for index, (samples, unit_indices) in enumerate(columns):
-            part = spikes[first : first + len(samples)]
-            part["sample_index"] = samples
-            part["unit_index"] = unit_indices
-            part["segment_index"] = index
-            first += len(samples)
-        return spikes
+        segments = range(self.get_num_segments())
+        return spike_vector_of([self._read_columns(index, None, None) for index in segments])
 
     def _slices(self) -> IntArray:
         """Where each segment starts and ends in the spike vector, int64, (segments, 2)."""
