@@ -42,7 +42,14 @@ async def receive_upload(
     if first is None or not first.HasField("header"):
         raise InvalidValueError("field header: the first message of an upload must have it")
     unit_ids = unit_ids_from_proto(first.header.unit_ids)
-    upload = await workers.run(_begin, library, first.header, unit_ids)
+    beginning = asyncio.create_task(workers.run(_begin, library, first.header, unit_ids))
+    try:
+        upload = await asyncio.shield(beginning)
+    except asyncio.CancelledError:
+        # The client went away, but the thread begins the upload all the same.
+        upload = await beginning
+        await workers.run(upload.abort)
+        raise
     try:
         receiver = _Receiver(upload, len(unit_ids), settings)
         await workers.run(receiver.take, first)
