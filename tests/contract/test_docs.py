@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -16,13 +18,9 @@ import numpy as np
 import pytest
 
 import spikewire
+import spikewire.v1
 from spikewire.cli.commands import spikewire as cli
-from spikewire.v1 import (
-    server_service_pb2,
-    sorting_service_pb2,
-    spike_train_service_pb2,
-    spike_train_service_pb2_grpc,
-)
+from spikewire.v1 import spike_train_service_pb2, spike_train_service_pb2_grpc
 from spikewire_server.command import spikewire_server
 from spikewire_server.settings import Settings
 
@@ -30,8 +28,11 @@ TREE = Path(__file__).parents[2]
 PAGES = [TREE / "README.md", *sorted((TREE / "docs").glob("*.md"))]
 RPCS = [
     method.name
-    for file in (server_service_pb2, sorting_service_pb2, spike_train_service_pb2)
-    for service in file.DESCRIPTOR.services_by_name.values()
+    for module in pkgutil.iter_modules(spikewire.v1.__path__)
+    if module.name.endswith("_service_pb2")
+    for service in importlib.import_module(
+        f"spikewire.v1.{module.name}"
+    ).DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-HEAVY = {"grpc", "google", "zstandard", "sqlalchemy", "spikeinterface", "click", "rich"}
+HEAVY = {"click", "google", "grpc", "h5py", "numcodecs", "rich", "spikeinterface", "zstandard"}
 
 
 def loaded_by(statement: str) -> set[str]:
