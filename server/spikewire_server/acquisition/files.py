@@ -1,12 +1,8 @@
-"""Logs as files: one a log, only ever appended to."""
+"""Logs as files, one a log, behind one journal."""
 
 from __future__ import annotations
 
 import os
-import threading
-import time
-import weakref
-import zlib
 from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,170 +10,53 @@ from pathlib import Path
 
 import structlog
 
-from spikewire.core.errors import FormatError, RevisionExpiredError
-from spikewire_server.acquisition.log import SpikeLog
-from spikewire_server.acquisition.record import (
-    HEADER_BYTES,
-    NUMBERED,
-    Kind,
-    Record,
-    pack_header,
-    unpack_header,
+from spikewire.core.errors import RevisionExpiredError
+from spikewire_server.acquisition.file_log import FileLog
+from spikewire_server.acquisition.journal import (
+    Entry,
+    Journal,
+    journals,
+    next_path,
+    read_entries,
+    sync_data,
+    write_at,
 )
-from spikewire_server.acquisition.recovery import read_records
-from spikewire_server.acquisition.table import RecordTable
+from spikewire_server.acquisition.log import SpikeLog
+from spikewire_server.acquisition.record import Record
 from spikewire_server.library.object_writer import sync_folder, writing
 from spikewire_server.library.removal import remove
 
 log = structlog.get_logger(__name__)
 
 _SUFFIX = ".log"
-_SYNC_THREADS = 16
-_RECENT_BYTES = 8 * 1024 * 1024  # what was written last is still in the system's memory
-_BINARY = getattr(os, "O_BINARY", 0)  # of Windows
-_sync_data = getattr(os, "fdatasync", os.fsync)
-
-
-class FileLog:
-    """A log that is a file; read by any thread, written by one.
-
-    Parameters
-    ----------
-    path : Path
-        The file, which is there.
-
-    Raises
-    ------
-    FormatError
-        If a record that was acknowledged is damaged.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.acquisition_id = path.stem
-        self.started = b""
-        self.start_time_ns = 0
-        self.epoch = 1
-        self.records = RecordTable()
-        self._size = 0
-        # Two, so that on systems that cannot read at an offset readers do not move the writer.
-        self._writer = os.open(path, os.O_RDWR | _BINARY)
-        weakref.finalize(self, os.close, self._writer).atexit = False
-        self._reader = os.open(path, os.O_RDONLY | _BINARY)
-        weakref.finalize(self, os.close, self._reader).atexit = False
-        self._seek_lock = threading.Lock()
-        with path.open("rb", buffering=1 << 20) as file:
-            for header, offset, payload in read_records(file, self.acquisition_id):
-                self._count(header.record._replace(payload=payload), offset, header.time_ns)
-
-    def read(self, first: int, stop: int) -> list[memoryview]:
-        """Return the payloads of the records `first` to `stop`, exclusive."""
-        rows = self.records.rows_of(first, stop)
-        if not len(rows.kind):
-            return []
-        start = int(rows.offset[0])
-        data = memoryview(self._read_at(start, int(rows.offset[-1]) + int(rows.length[-1]) - start))
-        payloads = []
-        for offset, length, crc, kind in zip(
-            (rows.offset - start).tolist(),
-            rows.length.tolist(),
-            rows.crc.tolist(),
-            rows.kind.tolist(),
-            strict=True,
-        ):
-            payload = data[offset : offset + length]
-            if len(payload) != length or zlib.crc32(payload, kind) != crc:
-                raise self._damaged()
-            payloads.append(payload)
-        return payloads
-
-    def time_ns(self, sequence: int) -> int:
-        """Return when a record was written, in nanoseconds since 1970."""
-        offset = self._offset_of(sequence) - HEADER_BYTES
-        header = unpack_header(self._read_at(offset, HEADER_BYTES))
-        if header is None:
-            raise self._damaged()
-        return header.time_ns
-
-    def is_recent(self, sequence: int) -> bool:
-        """Return whether a record was written so lately that reading it will not wait."""
-        return self._size - self._offset_of(sequence) < _RECENT_BYTES
-
-    def write(self, records: Sequence[Record]) -> None:
-        """Write records behind those that there are; they count only after `accept`."""
-        now = time.time_ns()
-        group = self.records.next_sequence
-        data = memoryview(
-            b"".join(
-                part
-                for record in records
-                for part in (pack_header(record, group, now), record.payload)
-            )
-        )
-        os.lseek(self._writer, self._size, os.SEEK_SET)
-        while data:
-            data = data[os.write(self._writer, data) :]
-
-    def sync(self) -> None:
-        """Wait until what was written is on disk."""
-        _sync_data(self._writer)
-
-    def accept(self, records: Sequence[Record]) -> None:
-        """Count records that were written and synced."""
-        now = time.time_ns()
-        for record in records:
-            self._count(record, self._size + HEADER_BYTES, now)
-
-    def cut(self) -> None:
-        """Remove what is behind the last record that counts: a torn end."""
-        excess = os.fstat(self._writer).st_size - self._size
-        if excess > 0:
-            log.warning("torn end of a log cut", acquisition=self.acquisition_id, bytes=excess)
-            os.truncate(self._writer, self._size)
-
-    def reject(self) -> None:
-        """Forget what was written and could not be synced."""
-        try:
-            self.cut()
-        except OSError as error:  # the next write begins at the same place all the same
-            log.warning("log not cut", acquisition=self.acquisition_id, error=error.strerror)
-
-    def _count(self, record: Record, offset: int, time_ns: int) -> None:
-        if record.kind is Kind.STARTED:
-            self.started, self.start_time_ns = record.payload, time_ns
-        elif record.kind is Kind.EPOCH:
-            self.epoch = int.from_bytes(record.payload, "little")
-        self._size = offset + len(record.payload)
-        if record.kind in NUMBERED:
-            self.records.append(record, offset)
-
-    def _offset_of(self, sequence: int) -> int:
-        return int(self.records.rows_of(sequence, sequence + 1).offset[0])
-
-    def _read_at(self, offset: int, length: int) -> bytes:
-        if hasattr(os, "pread"):
-            return os.pread(self._reader, length, offset)
-        with self._seek_lock:  # Windows
-            os.lseek(self._reader, offset, os.SEEK_SET)
-            return os.read(self._reader, length)
-
-    def _damaged(self) -> FormatError:
-        return FormatError(f"the log of the acquisition {self.acquisition_id} is damaged")
+_JOURNAL_BYTES = 64 * 1024 * 1024
 
 
 class FileLogs:
-    """Keeps logs as files in a folder.
+    """Keeps logs as files in a folder, which only this process uses.
 
     Parameters
     ----------
     folder : Path
         Made if it is not there.
+    journal_bytes : int
+        How long a file of the journal gets before the next one is begun.
+
+    Raises
+    ------
+    StoreUnwritableError
+        If the folder cannot be used.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, journal_bytes: int = _JOURNAL_BYTES) -> None:
         self._folder = folder
+        self._journal_bytes = journal_bytes
         with writing():
             folder.mkdir(parents=True, exist_ok=True)
-        self._pool = ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="log-sync")
+            self._replay()
+            self._journal = Journal(next_path(folder))
+        self._unsynced: dict[FileLog, None] = {}  # what the journal is for; a set with an order
+        self._syncing = ThreadPoolExecutor(1, thread_name_prefix="log-sync")
 
     def create(self, acquisition_id: str, records: Sequence[Record]) -> FileLog:
         """Make a log of its first records, on disk when this returns."""
@@ -190,7 +69,7 @@ class FileLogs:
                 created.sync()
                 sync_folder(self._folder)
             except BaseException:
-                path.unlink(missing_ok=True)
+                remove(path)
                 raise
         created.accept(records)
         return created
@@ -213,25 +92,30 @@ class FileLogs:
         remove(self._path(acquisition_id))
 
     def commit(self, groups: Mapping[SpikeLog, Sequence[Record]]) -> dict[SpikeLog, OSError]:
-        """Append records to logs and make them durable: each one, or none of a log."""
-        failed: dict[SpikeLog, OSError] = {}
-        written: dict[FileLog, Sequence[Record]] = {}
-        for target, records in groups.items():
-            assert isinstance(target, FileLog)
+        """Append records to logs and make them durable: of each log all, or none."""
+        failed: dict[FileLog, OSError] = {}
+        written: dict[FileLog, Entry] = {}
+        for file, records in groups.items():
+            assert isinstance(file, FileLog)
             try:
-                target.write(records)
-                written[target] = records
+                data = file.write(records)
+                written[file] = Entry(file.acquisition_id, file.size, data)
             except OSError as error:
-                target.reject()
-                failed[target] = error
-        # At once: the file system makes one journal entry of what it is told together.
-        for file, cause in self._sync(list(written)).items():
-            if cause is not None:
-                file.reject()
-                failed[file] = cause
-            else:
-                file.accept(written[file])
-        return failed
+                failed[file] = error
+        try:
+            self._journal.write(written.values())
+        except OSError as error:
+            failed |= dict.fromkeys(written, error)
+        else:
+            for file in written:
+                file.accept(groups[file])
+                self._unsynced[file] = None
+        for file in failed:
+            with suppress(OSError):  # else before the next record
+                file.cut()
+        if self._journal.size > self._journal_bytes:
+            self._rotate()
+        return {**failed}
 
     def expire(self, keep: Container[str], before: float) -> None:
         """Remove the logs, but for some, that nothing was written to since a time."""
@@ -242,21 +126,56 @@ class FileLogs:
                     log.info("log expired", acquisition=path.stem)
 
     def close(self) -> None:
-        """End the threads."""
-        self._pool.shutdown()
+        """Sync the logs, so that the journal is not needed any more."""
+        self._syncing.shutdown()
+        self._journal.close()
+        _retire(self._journal.path, list(self._unsynced))
 
-    def _sync(self, logs: list[FileLog]) -> dict[FileLog, OSError | None]:
-        if len(logs) == 1:
-            return {logs[0]: _sync_error(logs[0])}
-        return dict(zip(logs, self._pool.map(_sync_error, logs), strict=True))
+    def _rotate(self) -> None:
+        """Begin the next file of the journal; this one goes when the logs are synced."""
+        try:
+            following = Journal(next_path(self._folder))
+        except OSError as error:  # the old one does for longer
+            log.warning("journal not rotated", error=error.strerror)
+            return
+        self._journal.close()
+        self._syncing.submit(_retire, self._journal.path, list(self._unsynced))
+        self._journal = following
+        self._unsynced.clear()
+
+    def _replay(self) -> None:
+        """Put back into the logs what a crash of the machine took from them."""
+        for path in journals(self._folder):
+            files: dict[str, int] = {}
+            try:
+                for entry in read_entries(path):
+                    self._put_back(entry, files)
+                for file in files.values():
+                    sync_data(file)
+            finally:
+                for file in files.values():
+                    os.close(file)
+            path.unlink()
+        sync_folder(self._folder)
+
+    def _put_back(self, entry: Entry, files: dict[str, int]) -> None:
+        name = entry.acquisition_id
+        if name not in files:
+            try:
+                files[name] = os.open(self._path(name), os.O_RDWR | getattr(os, "O_BINARY", 0))
+            except FileNotFoundError:  # removed since
+                return
+        write_at(files[name], entry.offset, entry.data)
 
     def _path(self, acquisition_id: str) -> Path:
         return self._folder / (acquisition_id + _SUFFIX)
 
 
-def _sync_error(target: FileLog) -> OSError | None:
+def _retire(journal: Path, logs: list[FileLog]) -> None:
+    """Sync logs, and remove the file of the journal that was there for them."""
     try:
-        target.sync()
-    except OSError as error:
-        return error
-    return None
+        for target in logs:
+            target.sync()
+        journal.unlink()
+    except OSError as error:  # it stays until the next start, which puts back what is in it
+        log.error("log not synced, journal kept", journal=journal.name, error=error.strerror)

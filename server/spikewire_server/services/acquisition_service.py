@@ -143,7 +143,9 @@ def add_to_server(servicer: AcquisitionServicer, server: grpc.aio.Server) -> Non
     server.add_registered_method_handlers(
         SERVICE,
         {
-            "AppendSpikes": grpc.stream_stream_rpc_method_handler(servicer.AppendSpikes),
+            "AppendSpikes": grpc.stream_stream_rpc_method_handler(
+                servicer.AppendSpikes, request_deserializer=bytes
+            ),
             "FollowSpikes": grpc.unary_stream_rpc_method_handler(
                 servicer.FollowSpikes, request_deserializer=pb.FollowSpikesRequest.FromString
             ),

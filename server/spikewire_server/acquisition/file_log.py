@@ -1,0 +1,166 @@
+"""A log that is a file."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from spikewire.core.errors import FormatError
+from spikewire_server.acquisition.journal import sync_data, write_at
+from spikewire_server.acquisition.record import (
+    HEADER_BYTES,
+    NUMBERED,
+    Kind,
+    Record,
+    pack_header,
+    unpack_header,
+)
+from spikewire_server.acquisition.recovery import read_records
+from spikewire_server.acquisition.table import RecordTable
+
+log = structlog.get_logger(__name__)
+
+_RECENT_BYTES = 8 * 1024 * 1024  # what was written last is still in the system's memory
+_BINARY = getattr(os, "O_BINARY", 0)  # of Windows
+
+
+class FileLog:
+    """A log that is a file, read by any thread and written by one.
+
+    Parameters
+    ----------
+    path : Path
+        The file, which is there; named by the acquisition.
+
+    Raises
+    ------
+    FormatError
+        If a record that was acknowledged is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.acquisition_id = path.stem
+        self.started = b""
+        self.start_time_ns = 0
+        self.epoch = 1
+        self.records = RecordTable()
+        self.size = 0
+        """Where the last record that counts ends."""
+        self._is_torn = False
+        # Two, so that on systems that cannot read at an offset readers do not move the writer.
+        self._writer = os.open(path, os.O_RDWR | _BINARY)
+        weakref.finalize(self, os.close, self._writer).atexit = False
+        self._reader = os.open(path, os.O_RDONLY | _BINARY)
+        weakref.finalize(self, os.close, self._reader).atexit = False
+        self._seek_lock = threading.Lock()
+        with path.open("rb", buffering=1 << 20) as file:
+            for header, offset, payload in read_records(file, self.acquisition_id):
+                self._count(header.record._replace(payload=payload), offset, header.time_ns)
+
+    def read(self, first: int, stop: int) -> list[memoryview]:
+        """Return the payloads of the records `first` to `stop`, exclusive."""
+        rows = self.records.rows_of(first, stop)
+        if not len(rows.kind):
+            return []
+        start = int(rows.offset[0])
+        data = memoryview(self._read_at(start, int(rows.offset[-1]) + int(rows.length[-1]) - start))
+        payloads = []
+        for offset, length, crc, kind in zip(
+            (rows.offset - start).tolist(),
+            rows.length.tolist(),
+            rows.crc.tolist(),
+            rows.kind.tolist(),
+            strict=True,
+        ):
+            payload = data[offset : offset + length]
+            if len(payload) != length or zlib.crc32(payload, kind) != crc:
+                raise self._damaged()
+            payloads.append(payload)
+        return payloads
+
+    def time_ns(self, sequence: int) -> int:
+        """Return when a record was written, in nanoseconds since 1970."""
+        offset = self._offset_of(sequence) - HEADER_BYTES
+        header = unpack_header(self._read_at(offset, HEADER_BYTES))
+        if header is None:
+            raise self._damaged()
+        return header.time_ns
+
+    def is_recent(self, sequence: int) -> bool:
+        """Return whether a record was written so lately that reading it will not wait."""
+        return self.size - self._offset_of(sequence) < _RECENT_BYTES
+
+    def write(self, records: Sequence[Record]) -> bytes:
+        """Write records behind the last that counts, and return their bytes.
+
+        They are to be accepted, or the log is to be cut, before the next ones.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or failing.
+        """
+        if self._is_torn:
+            self.cut()
+        now = time.time_ns()
+        group = self.records.next_sequence
+        data = b"".join(
+            part for record in records for part in (pack_header(record, group, now), record.payload)
+        )
+        self._is_torn = True
+        write_at(self._writer, self.size, data)
+        return data
+
+    def accept(self, records: Sequence[Record]) -> None:
+        """Count records that were written and are on disk."""
+        now = time.time_ns()
+        for record in records:
+            self._count(record, self.size + HEADER_BYTES, now)
+        self._is_torn = False
+
+    def cut(self) -> None:
+        """Remove what is behind the last record that counts.
+
+        Raises
+        ------
+        OSError
+            If the disk is failing.
+        """
+        excess = os.fstat(self._writer).st_size - self.size
+        if excess > 0:
+            os.truncate(self._writer, self.size)
+            log.warning("torn end of a log cut", acquisition=self.acquisition_id, bytes=excess)
+        self._is_torn = False
+
+    def sync(self) -> None:
+        """Wait until what was written is on disk."""
+        sync_data(self._writer)
+
+    def _count(self, record: Record, offset: int, time_ns: int) -> None:
+        if record.kind is Kind.STARTED:
+            self.started, self.start_time_ns = record.payload, time_ns
+        elif record.kind is Kind.EPOCH:
+            self.epoch = int.from_bytes(record.payload, "little")
+        self.size = offset + len(record.payload)
+        if record.kind in NUMBERED:
+            self.records.append(record, offset)
+
+    def _offset_of(self, sequence: int) -> int:
+        return int(self.records.rows_of(sequence, sequence + 1).offset[0])
+
+    def _read_at(self, offset: int, length: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._reader, length, offset)
+        with self._seek_lock:  # Windows
+            os.lseek(self._reader, offset, os.SEEK_SET)
+            return os.read(self._reader, length)
+
+    def _damaged(self) -> FormatError:
+        return FormatError(f"the log of the acquisition {self.acquisition_id} is damaged")
