@@ -6,7 +6,7 @@ A change is one transaction, `Catalogue.write`; who compares before he writes re
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -103,6 +103,7 @@ class Catalogue:
 
     def __init__(self, url: URL | str) -> None:
         self._engine = _create_engine(url)
+        self._on_change: list[Callable[[], None]] = []
         try:
             self._migrate()
         except BaseException:
@@ -129,8 +130,14 @@ class Catalogue:
                 writing = connection.execution_options(spikewire_write=True)
                 with writing.begin():
                     yield writing
+                for changed in self._on_change:
+                    changed()
         except (sa.exc.OperationalError, sa.exc.InternalError) as error:
             raise StoreUnwritableError(f"the catalogue cannot be written: {error.orig}") from error
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """Call a function after every transaction that was committed."""
+        self._on_change.append(changed)
 
     def close(self) -> None:
         """Close all connections."""

@@ -93,9 +93,7 @@ class Library:
         self._publisher = Publisher(
             self._catalogue, self._store, self._roots, self._opener, recordings
         )
-        self.recorder = Recorder(
-            self._settings, self._catalogue, self._store, self._publisher
-        )
+        self.recorder = Recorder(self._settings, self._catalogue, self._store, self._publisher)
         self._registrar = Registrar(self._settings, self._catalogue, self._opener, self._publisher)
         self._editor = Editor(self._catalogue, self._opener, self._settings.max_property_bytes)
         self._warn_of_hidden_names()

@@ -190,6 +190,21 @@ class OpenedSorting:
 
         return self._get("counts", segment_index, count, lambda counts: counts.nbytes)
 
+    def is_current(self) -> bool:
+        """Look whether opening it again would give the same.
+
+        Raises
+        ------
+        FormatError
+            If its files are gone.
+        """
+        look = self._source.look()
+        return (look.spikes, look.labels, look.settled) == (
+            self.look.spikes,
+            self.look.labels,
+            self.look.settled,
+        )
+
     def verify(self) -> None:
         """Look whether files that it is read from are still what they were.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from spikewire_server.settings import Settings
 
 
+_MAX_RECENT = 256
+
+
 class Opener:
     """Opens sortings of roots, store and views."""
 
@@ -47,6 +51,8 @@ class Opener:
         self._indexes = indexes
         self._recordings = recordings
         self._cache = Cache(settings.memory_bytes)
+        self._recent = _Recent()
+        catalogue.on_change(self._recent.forget)
 
     def open(self, name: str, revision: str = "") -> OpenedSorting:
         """Open a sorting as it is now.
@@ -64,7 +70,15 @@ class Opener:
         RevisionMismatchError
             If it is not of the revision that is asked for.
         """
-        return _Walk(self).open(check_name(name), revision)
+        opened = self._recent.get(name)
+        if opened is None or not opened.is_current():
+            state = self._recent.state
+            opened = _Walk(self).open(check_name(name), revision)
+            if opened.origin in (Origin.ROOT, Origin.STORE):
+                self._recent.keep(name, opened, state)
+        if revision not in ("", opened.revision):
+            opened = _Walk(self).open(name, revision)  # may be of a recording that has ended
+        return opened
 
     def source(self, name: str) -> Source:
         """Return where a sorting lies; nothing is read yet.
@@ -132,6 +146,37 @@ class Opener:
         if found is None:
             raise not_found(name)
         return found
+
+
+class _Recent:
+    """The sortings that were opened since the catalogue last changed.
+
+    To look a name up costs more than to read a train. That a name still means the
+    same is known because this process alone writes the catalogue.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._opened: dict[str, OpenedSorting] = {}
+        self.state = 0
+
+    def get(self, name: str) -> OpenedSorting | None:
+        """Return what has a name, if it is known."""
+        return self._opened.get(name)
+
+    def keep(self, name: str, opened: OpenedSorting, state: int) -> None:
+        """Remember what a name had in a state, unless the catalogue has changed since."""
+        with self._lock:
+            if state == self.state:
+                if len(self._opened) >= _MAX_RECENT:
+                    self._opened.clear()
+                self._opened[name] = opened
+
+    def forget(self) -> None:
+        """Forget everything: the catalogue has changed."""
+        with self._lock:
+            self.state += 1
+            self._opened.clear()
 
 
 class _Walk:
