@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import fnmatch
 import ipaddress
-import math
 import tomllib
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import platformdirs
 
-from spikewire.core.errors import InvalidNameError, InvalidValueError
-from spikewire_server.library.names import check_name
+from spikewire.core.errors import InvalidValueError
+from spikewire_server.setting_values import Root, SamplingRule, parse
+
+__all__ = ["Root", "SamplingRule", "Settings"]
 
 ENV_PREFIX = "SPIKEWIRE_"
 # Between several roots or rules in one environment variable. Not the separator of PATH,
@@ -23,70 +23,6 @@ ENV_PREFIX = "SPIKEWIRE_"
 _ENV_SEPARATOR = ";"
 
 _MIB = 1024 * 1024
-
-
-class Root(NamedTuple):
-    """A folder of the operator's that is served read-only, and the label it has in names."""
-
-    label: str
-    path: Path
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Return the root that ``LABEL=PATH`` means, or ``PATH`` with the folder's name as label.
-
-        Raises
-        ------
-        InvalidValueError
-            If there is no such folder, or the label cannot be part of a name.
-        """
-        label, equals, rest = text.partition("=")
-        if not equals or "/" in label or "\\" in label:  # PATH may have a "=" further on
-            label, rest = "", text
-        path = Path(rest).expanduser()
-        if not path.is_dir():
-            raise InvalidValueError(f"the root {text!r} is not an existing folder")
-        path = path.resolve()
-        label = label or path.name
-        try:
-            check_name(label)
-        except InvalidNameError as error:
-            raise InvalidValueError(
-                f"the root {text!r} needs another label, LABEL=PATH: {error}"
-            ) from error
-        return cls(label, path)
-
-
-class SamplingRule(NamedTuple):
-    """The sampling frequency of the sortings whose files hold none."""
-
-    pattern: str
-    hz: float
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Return the rule that ``GLOB=HZ`` means.
-
-        Raises
-        ------
-        InvalidValueError
-            If it is not of this form, or HZ is not a positive number.
-        """
-        pattern, _, number = text.rpartition("=")
-        return cls.of(pattern, number, text)
-
-    @classmethod
-    def of(cls, pattern: str, number: object, shown: str) -> Self:
-        """Return a checked rule."""
-        try:
-            hz = float(number)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            hz = math.nan
-        if not pattern or not math.isfinite(hz) or hz <= 0:
-            raise InvalidValueError(
-                f"the sampling frequency rule {shown!r} is not GLOB=HZ with a positive number of Hz"
-            )
-        return cls(pattern, hz)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,17 +149,18 @@ class Settings:
             raise InvalidValueError(f"{toml_path}: there is no setting {unknown[0]!r}")
         for item in fields(cls):
             variable = ENV_PREFIX + item.name.upper()
-            parse = _PARSERS[str(item.type)]
+            value: object
             if flags.get(item.name) not in (None, (), []):
-                values[item.name] = _parse(parse, flags[item.name], f"--{item.name}")
+                value, source = flags[item.name], f"--{item.name}"
             elif variable in env:
-                text: object = env[variable]
+                value, source = env[variable], variable
                 if item.name in _PLURAL:
-                    text = [part for part in env[variable].split(_ENV_SEPARATOR) if part]
-                values[item.name] = _parse(parse, text, variable)
+                    value = [part for part in env[variable].split(_ENV_SEPARATOR) if part]
             elif item.name in file_values:
-                source = f"{item.name} in {toml_path}"
-                values[item.name] = _parse(parse, file_values[item.name], source)
+                value, source = file_values[item.name], f"{item.name} in {toml_path}"
+            else:
+                continue
+            values[item.name] = parse(str(item.type), value, source)
         return cls(**values)
 
     def sampling_frequency_of(self, name: str) -> float | None:
@@ -267,81 +204,3 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise InvalidValueError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidValueError(f"{path}: is not TOML: {error}") from error
-
-
-def _parse(parse: Callable[[Any], Any], value: object, source: str) -> Any:
-    try:
-        return parse(value)
-    except InvalidValueError as error:
-        raise InvalidValueError(f"{source}: {error}") from error
-
-
-def _roots(value: object) -> tuple[Root, ...]:
-    if isinstance(value, dict):
-        value = [f"{label}={path}" for label, path in value.items()]
-    return tuple(item if isinstance(item, Root) else Root.parse(item) for item in _items(value))
-
-
-def _rules(value: object) -> tuple[SamplingRule, ...]:
-    if isinstance(value, dict):
-        return tuple(SamplingRule.of(glob, hz, f"{glob}={hz}") for glob, hz in value.items())
-    return tuple(
-        item if isinstance(item, SamplingRule) else SamplingRule.parse(item)
-        for item in _items(value)
-    )
-
-
-def _items(value: object) -> list[Any]:
-    if not isinstance(value, (list, tuple)) or not all(isinstance(i, (str, tuple)) for i in value):
-        raise InvalidValueError(f"{value!r} is not a list of texts")
-    return list(value)
-
-
-def _path(value: object) -> Path:
-    if not isinstance(value, (str, Path)) or not str(value):
-        raise InvalidValueError(f"{value!r} is not a path")
-    return Path(value).expanduser()
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise InvalidValueError(f"{value!r} is not a text")
-    return value
-
-
-def _integer(value: object) -> int:
-    if isinstance(value, str) and value.strip().isdecimal():
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidValueError(f"{value!r} is not a whole number")
-    return value
-
-
-def _number(value: object) -> float:
-    if isinstance(value, (str, int, float)):
-        with suppress(ValueError):
-            return float(value)
-    raise InvalidValueError(f"{value!r} is not a number")
-
-
-def _truth(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    word = value.lower() if isinstance(value, str) else None
-    if word in ("1", "true", "yes"):
-        return True
-    if word in ("", "0", "false", "no"):
-        return False
-    raise InvalidValueError(f"{value!r} is neither true nor false")
-
-
-_PARSERS: Mapping[str, Callable[[Any], Any]] = {
-    "tuple[Root, ...]": _roots,
-    "tuple[SamplingRule, ...]": _rules,
-    "Path": _path,
-    "str": _text,
-    "int": _integer,
-    "float": _number,
-    "bool": _truth,
-}
-"""How a value is read, by the annotation of its field."""

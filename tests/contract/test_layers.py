@@ -13,7 +13,11 @@ SOURCES = {"spikewire": TREE / "client", "spikewire_server": TREE / "server"}
 # Room -> the rooms that it may import; "spikewire" is the front door, `spikewire/*.py`.
 LIBRARY = {"spikewire.core", "spikewire.extractors", "spikewire.wire", "spikewire.v1"}
 SDK = LIBRARY | {"spikewire.remote", "spikewire.bridges"}
-SERVER_GROUND = {"spikewire_server.settings", "spikewire_server.workers"}
+SERVER_GROUND = {
+    "spikewire_server.setting_values",
+    "spikewire_server.settings",
+    "spikewire_server.workers",
+}
 ARROWS = {
     "spikewire.core": set(),
     "spikewire.extractors": {"spikewire.core"},
@@ -24,7 +28,9 @@ ARROWS = {
     "spikewire.bridges": {"spikewire.core", "spikewire.remote"},
     "spikewire.cli": SDK | {"spikewire"},
     "spikewire": SDK,
-    "spikewire_server.settings": LIBRARY | {"spikewire_server.library"},
+    "spikewire_server.setting_values": LIBRARY | {"spikewire_server.library"},
+    "spikewire_server.settings": LIBRARY
+    | {"spikewire_server.library", "spikewire_server.setting_values"},
     "spikewire_server.workers": set(),
     "spikewire_server.library": LIBRARY | {"spikewire_server.settings"},
     "spikewire_server.acquisition": LIBRARY | {"spikewire_server.library"} | SERVER_GROUND,
