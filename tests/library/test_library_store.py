@@ -316,7 +316,8 @@ def test_a_store_that_cannot_be_made_says_so(start, tmp_path):
         start(store=tmp_path / "file")
 
 
-def test_missing_files_of_an_object_are_told(library, sorting, upload):
+def test_missing_files_of_an_object_are_told(start, sorting, upload):
+    library = start()
     upload(library, "a", sorting)
     (object_id,) = objects(library)
     folder = library._settings.store / "objects" / object_id
@@ -325,9 +326,11 @@ def test_missing_files_of_an_object_are_told(library, sorting, upload):
         library.open("a").columns(0)
     assert str(library._settings.store) not in str(caught.value)
     shutil.rmtree(folder)
+    library.close()
+    again = start()
     with pytest.raises(FormatError, match="missing from the store"):
-        library.open("a")
-    assert library.describe("a").state is State.BROKEN
+        again.open("a")
+    assert again.describe("a").state is State.BROKEN
 
 
 @pytest.mark.parametrize("step", ["write", "fsync", "replace", "publish"])
