@@ -54,6 +54,7 @@ class FileLog:
         self.size = 0
         """Where the last record that counts ends."""
         self._is_torn = False
+        self._written_ns = 0
         # Two, so that on systems that cannot read at an offset readers do not move the writer.
         self._writer = os.open(path, os.O_RDWR | _BINARY)
         weakref.finalize(self, os.close, self._writer).atexit = False
@@ -109,7 +110,7 @@ class FileLog:
         """
         if self._is_torn:
             self.cut()
-        now = time.time_ns()
+        now = self._written_ns = time.time_ns()
         group = self.records.next_sequence
         data = b"".join(
             part for record in records for part in (pack_header(record, group, now), record.payload)
@@ -120,9 +121,8 @@ class FileLog:
 
     def accept(self, records: Sequence[Record]) -> None:
         """Count records that were written and are on disk."""
-        now = time.time_ns()
         for record in records:
-            self._count(record, self.size + HEADER_BYTES, now)
+            self._count(record, self.size + HEADER_BYTES, self._written_ns)
         self._is_torn = False
 
     def cut(self) -> None:

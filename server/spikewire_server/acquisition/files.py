@@ -85,6 +85,8 @@ class FileLogs:
         if to_append:
             with writing():
                 opened.cut()
+                # What a killed process wrote to it and not to the journal counts from now on.
+                opened.sync()
         return opened
 
     def remove(self, acquisition_id: str) -> None:
@@ -115,7 +117,7 @@ class FileLogs:
                 file.cut()
         if self._journal.size > self._journal_bytes:
             self._rotate()
-        return {**failed}
+        return dict(failed.items())
 
     def expire(self, keep: Container[str], before: float) -> None:
         """Remove the logs, but for some, that nothing was written to since a time."""

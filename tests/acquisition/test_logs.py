@@ -1,0 +1,198 @@
+"""Logs: what was committed is there after a crash, in order; damage is told from a torn end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spikewire.core.errors import FormatError, RevisionExpiredError, StoreUnwritableError
+from spikewire_server.acquisition.files import FileLogs
+from spikewire_server.acquisition.record import HEADER_BYTES, Kind, Record, checksum
+
+ID = "00" * 16
+
+
+def batches(maker, count, size=20):
+    return [
+        maker.spikes_of(np.arange(size) + 100 * maker.sequence, np.arange(size) % 4)
+        for _ in range(count)
+    ]
+
+
+def payloads(log):
+    return [bytes(payload) for payload in log.read(1, log.records.next_sequence)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "logs"
+
+
+@pytest.fixture
+def maker(new_maker):
+    return new_maker()
+
+
+def written(folder, maker, groups=3, size=20):
+    """A log of some groups of two batches, and its records that are numbered."""
+    logs = FileLogs(folder)
+    first = maker.first()
+    log = logs.create(ID, first)
+    records = first[1:]
+    for _ in range(groups):
+        group = batches(maker, 2, size)
+        assert logs.commit({log: group}) == {}
+        records += group
+    return logs, log, records
+
+
+def test_what_was_committed_is_read_back(folder, maker):
+    logs, log, records = written(folder, maker)
+    assert payloads(log) == [record.payload for record in records]
+    assert log.records.spike_count == 120
+    logs.close()
+
+    again = FileLogs(folder).open(ID, to_append=True)
+    assert payloads(again) == [record.payload for record in records]
+    assert again.records.rows.crc.tolist() == [record.crc for record in records]
+    assert again.records.rows.first_spike.tolist() == [r.first_spike_index for r in records]
+    assert again.records.rows.min_sample.tolist() == [record.min_sample for record in records]
+    assert again.records.rows.max_sample.tolist() == [record.max_sample for record in records]
+    assert again.start_time_ns == log.start_time_ns
+    assert again.started == log.started
+
+
+def test_a_log_that_is_not_there_has_expired(folder):
+    with pytest.raises(RevisionExpiredError):
+        FileLogs(folder).open(ID, to_append=False)
+
+
+def test_an_epoch_survives(folder, maker):
+    logs, log, _ = written(folder, maker)
+    payload = (7).to_bytes(8, "little")
+    epoch = Record(Kind.EPOCH, maker.sequence, payload, checksum(Kind.EPOCH, payload), maker.spikes)
+    before = log.records.next_sequence
+    assert logs.commit({log: [epoch]}) == {}
+    assert (log.epoch, log.records.next_sequence) == (7, before)
+    assert FileLogs(folder).open(ID, to_append=True).epoch == 7
+
+
+@pytest.mark.parametrize("cut", [1, HEADER_BYTES - 1, HEADER_BYTES, HEADER_BYTES + 5])
+def test_a_torn_end_is_cut(folder, maker, cut):
+    logs, log, records = written(folder, maker)
+    size = log.size
+    last = HEADER_BYTES + len(records[-1].payload)
+    logs.close()
+    path = folder / f"{ID}.log"
+    path.write_bytes(path.read_bytes()[: size - last + cut])
+    again = FileLogs(folder).open(ID, to_append=True)
+    assert payloads(again) == [record.payload for record in records[:-1]]
+    assert path.stat().st_size == again.size == size - last
+
+
+@pytest.mark.parametrize("garbage", [b"\0" * 5000, b"SWr\x01" * 100, bytes(range(256)) * 9])
+def test_garbage_behind_the_end_is_cut(folder, maker, garbage):
+    logs, log, records = written(folder, maker)
+    logs.close()
+    with (folder / f"{ID}.log").open("ab") as file:
+        file.write(garbage)
+    again = FileLogs(folder).open(ID, to_append=True)
+    assert payloads(again) == [record.payload for record in records]
+
+
+def test_reading_an_ended_log_does_not_touch_it(folder, maker):
+    logs, log, _ = written(folder, maker)
+    logs.close()
+    path = folder / f"{ID}.log"
+    path.write_bytes(path.read_bytes() + b"torn")
+    FileLogs(folder).open(ID, to_append=False)
+    assert path.stat().st_size == log.size + 4
+
+
+@pytest.mark.parametrize("place", ["header", "payload"])
+@pytest.mark.parametrize("record", [0, 2, 4, 5])
+def test_damage_to_what_was_acknowledged_is_an_error(folder, maker, record, place):
+    logs, log, _ = written(folder, maker)
+    offset = int(log.records.rows.offset[record])
+    logs.close()
+    path = folder / f"{ID}.log"
+    content = bytearray(path.read_bytes())
+    content[offset - 20 if place == "header" else offset] ^= 0x40
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match=f"record {record + 1}, which was acknowledged"):
+        FileLogs(folder).open(ID, to_append=True)
+    assert path.read_bytes() == content
+
+
+def test_damage_that_comes_while_it_is_open_is_an_error(folder, maker):
+    _, log, _ = written(folder, maker)
+    with (folder / f"{ID}.log").open("r+b") as file:
+        file.seek(int(log.records.rows.offset[3]))
+        file.write(b"\xff\xff\xff")
+    assert len(log.read(1, 4)) == 3
+    with pytest.raises(FormatError, match="damaged"):
+        log.read(3, 6)
+
+
+def test_a_full_disk_loses_the_group_and_nothing_else(folder, maker, disk_in, tmp_path):
+    disk = disk_in(tmp_path / "disk")
+    logs, log, records = written(disk.folder, maker)
+    disk.fails = True
+    failed = logs.commit({log: batches(maker, 2)})
+    assert failed[log].errno == 28
+    assert payloads(log) == [record.payload for record in records]
+
+    disk.fails = False
+    maker.sequence, maker.spikes = log.records.next_sequence, log.records.spike_count
+    more = batches(maker, 3)
+    assert logs.commit({log: more}) == {}
+    assert payloads(log) == [record.payload for record in [*records, *more]]
+    again = FileLogs(disk.folder).open(ID, to_append=True)
+    assert payloads(again) == payloads(log)
+
+
+def test_a_log_that_fails_does_not_hinder_the_others(folder, new_maker, monkeypatch):
+    logs = FileLogs(folder)
+    makers = [new_maker(), new_maker()]
+    first, second = (logs.create(f"{i:032x}", makers[i].first()) for i in range(2))
+
+    def refuse(records):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(first, "write", refuse)
+    failed = logs.commit({log: batches(makers[i], 1) for i, log in enumerate((first, second))})
+    assert list(failed) == [first]
+    assert (first.records.next_sequence, second.records.next_sequence) == (3, 4)
+
+
+def test_the_journal_goes_when_the_logs_are_synced(folder, maker):
+    logs = FileLogs(folder, journal_bytes=1000)
+    log = logs.create(ID, maker.first())
+    for _ in range(20):
+        logs.commit({log: batches(maker, 1, size=200)})
+    logs._syncing.submit(lambda: None).result()
+    assert len(list(folder.glob("*.journal"))) == 1
+    logs.close()
+    assert list(folder.glob("*.journal")) == []
+    assert FileLogs(folder).open(ID, to_append=True).records.next_sequence == 23
+
+
+def test_a_log_that_cannot_be_made_leaves_nothing(folder, maker, disk_in, tmp_path):
+    disk = disk_in(tmp_path / "disk")
+    logs = FileLogs(disk.folder)
+    disk.fails = True
+    with pytest.raises(StoreUnwritableError, match="No space left"):
+        logs.create(ID, maker.first())
+    assert list((disk.folder).glob("*.log")) == []
+
+
+def test_old_logs_expire_but_for_some(folder, new_maker):
+    logs = FileLogs(folder)
+    ids = [f"{number:032x}" for number in range(3)]
+    for acquisition_id in ids:
+        logs.create(acquisition_id, new_maker().first())
+    mtime = (folder / f"{ids[0]}.log").stat().st_mtime
+    logs.expire({ids[0]}, mtime - 1)
+    assert len(list(folder.glob("*.log"))) == 3
+    logs.expire({ids[0]}, mtime + 3600)
+    assert [path.stem for path in folder.glob("*.log")] == ids[:1]
