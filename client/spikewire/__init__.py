@@ -41,6 +41,7 @@ from spikewire.core.slicing import FrameSliceSorting
 from spikewire.core.sorting import BaseSorting
 from spikewire.core.spike_vector import spike_vector_to_indices, spike_vector_to_spike_trains
 from spikewire.core.units_selection import UnitsSelectionSorting
+from spikewire.curation import apply_merges_to_sorting, apply_splits_to_sorting
 from spikewire.extractors import (
     NpzSortingExtractor,
     NumpyFolderSorting,
@@ -73,6 +74,8 @@ __all__ = [
     "__version__",
     "aggregate_units",
     "append_sortings",
+    "apply_merges_to_sorting",
+    "apply_splits_to_sorting",
     "check_sortings_equal",
     "concatenate_sortings",
     "connect",

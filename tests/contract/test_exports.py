@@ -29,6 +29,8 @@ TODAY = {
     "UnitsSelectionSorting",
     "aggregate_units",
     "append_sortings",
+    "apply_merges_to_sorting",
+    "apply_splits_to_sorting",
     "concatenate_sortings",
     "generate_sorting",
     "load",

@@ -12,7 +12,7 @@ SOURCES = {"spikewire": TREE / "client", "spikewire_server": TREE / "server"}
 
 # Room -> the rooms that it may import; "spikewire" is the front door, `spikewire/*.py`.
 LIBRARY = {"spikewire.core", "spikewire.extractors", "spikewire.wire", "spikewire.v1"}
-SDK = LIBRARY | {"spikewire.remote", "spikewire.bridges"}
+SDK = LIBRARY | {"spikewire.curation", "spikewire.remote", "spikewire.bridges"}
 SERVER_GROUND = {
     "spikewire_server.setting_values",
     "spikewire_server.settings",
@@ -21,6 +21,7 @@ SERVER_GROUND = {
 ARROWS = {
     "spikewire.core": set(),
     "spikewire.extractors": {"spikewire.core"},
+    "spikewire.curation": {"spikewire.core"},
     "spikewire.testing": {"spikewire.core"},
     "spikewire.v1": set(),
     "spikewire.wire": {"spikewire.core", "spikewire.v1"},

@@ -118,8 +118,9 @@ def difference(theirs: Any, ours: Any) -> str | None:
     if isinstance(theirs, Exception) or isinstance(ours, Exception):
         if not (isinstance(theirs, Exception) and isinstance(ours, Exception)):
             return f"{theirs!r} is not {ours!r}"
-        same = isinstance(ours, type(theirs))
-        return None if same else f"{ours!r} is not a {type(theirs).__name__} ({theirs})"
+        builtin = next(kind for kind in type(theirs).__mro__ if kind.__module__ == "builtins")
+        same = isinstance(ours, builtin)
+        return None if same else f"{ours!r} is not a {builtin.__name__} ({theirs!r})"
     if hasattr(theirs, "get_unit_spike_train"):
         return difference(_summary(theirs), _summary(ours))
     if type(theirs) is not type(ours):

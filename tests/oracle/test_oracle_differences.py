@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,11 @@ import spikeinterface as si
 from spikeinterface.core.testing import check_sortings_equal as si_check_equal
 
 import spikewire as sw
+from spikewire import curation as sw_curation
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from spikeinterface import curation as si_curation
 
 FREQUENCY = 30000.0
 EMPTY = np.zeros(0, dtype=sw.minimum_spike_dtype)
@@ -313,6 +319,69 @@ def test_aggregations_keep_their_keys(theirs: Any, ours: Any) -> None:
     assert isinstance(both.to_dict()["kwargs"]["sorting_list"], list)
     kwargs = sw.aggregate_units({"x": ours, "y": ours}).to_dict()["kwargs"]
     assert list(kwargs["sorting_list"]) == ["x", "y"]
+
+
+# -- curation ---------------------------------------------------------------------------
+
+
+LABELS = {
+    "format_version": "2",
+    "unit_ids": [1, 2, 3, 4],
+    "label_definitions": {"quality": {"label_options": ["good", "bad"], "exclusive": True}},
+    "manual_labels": [{"unit_id": 1, "labels": {"quality": ["good"]}}],
+}
+
+
+def test_curations_leave_the_sorting_alone(theirs: Any, ours: Any) -> None:
+    assert si_curation.apply_curation(theirs, LABELS) is theirs
+    assert theirs.get_property_keys() == ["quality"]
+    curated = sw_curation.apply_curation(ours, LABELS)
+    assert ours.get_property_keys() == []
+    assert curated.get_property("quality").tolist() == ["good", "", "", ""]
+
+
+def test_merges_and_splits_keep_annotations(theirs: Any, ours: Any) -> None:
+    for sorting, expected in ((theirs, None), (ours, "a")):
+        library = sw if sorting is ours else si
+        sorting.annotate(rat="a")
+        assert library.apply_merges_to_sorting(sorting, [[1, 2]]).get_annotation("rat") == expected
+
+
+def test_splits_take_each_spike_once(theirs: Any, ours: Any) -> None:
+    count = int(ours.count_num_spikes_per_unit()[1])
+    twice = {1: [np.zeros(count - 1, dtype=int), [0]]}
+    si.apply_splits_to_sorting(theirs, twice)
+    with pytest.raises(ValueError, match="once"):
+        sw.apply_splits_to_sorting(ours, twice)
+
+
+def test_windows_of_curated_views_end_before_their_end() -> None:
+    spikes = vector((5, 0, 0), (100, 0, 0), (200, 1, 0))
+    for sorting, curation, expected in (
+        (si.NumpySorting(spikes, FREQUENCY, [1, 2]), si_curation, [5, 100]),
+        (sw.NumpySorting(spikes, FREQUENCY, [1, 2]), sw_curation, [5]),
+    ):
+        view = curation.remove_duplicated_spikes(sorting)
+        assert view.get_unit_spike_train(1, 0, 0, 100, use_cache=False).tolist() == expected
+
+
+def test_splits_with_different_parts_in_segments(theirs: Any, ours: Any) -> None:
+    trains = [ours.get_unit_spike_train(1, index) for index in range(2)]
+    numbers = [np.arange(len(trains[0])) % 2, np.zeros(len(trains[1]), dtype=int)]
+    with pytest.raises(ValueError, match="inhomogeneous"):
+        si_curation.SplitUnitSorting(theirs, 1, numbers)
+    assert sw_curation.SplitUnitSorting(ours, 1, numbers).unit_ids.tolist() == [2, 3, 4, 5, 6]
+    with pytest.raises(ValueError, match="numbers for"):
+        sw_curation.SplitUnitSorting(ours, 1, [numbers[0][1:], numbers[1]])
+
+
+def test_redoing_stops_at_the_end(theirs: Any, ours: Any) -> None:
+    session = si_curation.CurationSorting(theirs)
+    assert session.redo_available()
+    session = sw_curation.CurationSorting(ours)
+    assert not session.redo_available()
+    session.redo()
+    assert session.sorting is ours
 
 
 # -- copies, dumps, files -----------------------------------------------------------------
