@@ -172,7 +172,7 @@ class SortingDumps(SortingViews):
             recursive=True,
             folder_metadata=folder_metadata,
         )
-        path.write_text(to_json(dump), encoding="utf-8")
+        _write(path, to_json(dump).encode())
 
     def dump_to_pickle(
         self,
@@ -195,7 +195,7 @@ class SortingDumps(SortingViews):
             recursive=True,
             folder_metadata=folder_metadata,
         )
-        path.write_bytes(pickle.dumps(dump))
+        _write(path, pickle.dumps(dump))
 
 
 def _is_sorting(value: object) -> bool:
@@ -219,6 +219,13 @@ def _dump_path(file_path: str | os.PathLike[str], suffixes: tuple[str, ...]) -> 
         raise ContractError(f"the file's name must end in {' or '.join(suffixes)}: {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file aside, so that there is never half of one."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
 
 
 def _relative_folder(path: Path, relative_to: str | os.PathLike[str] | bool | None) -> Path | None:
