@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from spikewire.core.errors import InvalidValueError, MalformedMessageError
 from spikewire.v1 import spike_train_pb2 as pb
 from spikewire.wire.chunks import MAX_CHUNK_SPIKES, PLAIN, ZSTD, decode_spikes, encode_spikes
-from spikewire.wire.trains import decode_trains, encode_trains, train_spike_count
+from spikewire.wire.trains import decode_trains, encode_trains, train_counts
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
@@ -48,11 +48,10 @@ def decode_all(chunks, unit_count=2**32):
 def decode_all_trains(chunks):
     found: dict[int, list] = {}
     for chunk in chunks:
-        samples = np.empty(train_spike_count(chunk), np.int64)
-        units, counts = decode_trains(chunk, samples)
-        for unit, piece in zip(
-            units.tolist(), np.split(samples, np.cumsum(counts)[:-1]), strict=True
-        ):
+        units, counts = train_counts(chunk)
+        pieces = [np.empty(count, np.int64) for count in counts]
+        decode_trains(chunk, pieces)
+        for unit, piece in zip(units, pieces, strict=True):
             found.setdefault(unit, []).append(piece)
     return {unit: np.concatenate(pieces) for unit, pieces in found.items()}
 
@@ -266,7 +265,23 @@ def test_a_frame_that_does_not_state_its_size_is_bounded():
         ({"base_samples": [0, 0, 0]}, "base samples"),
         ({"spike_counts": [2, 2]}, "bytes of deltas"),
         ({"deltas": b"\0\1\2"}, "first gap"),
+        (
+            {
+                "exception_count": 1,
+                "exception_positions": b"\2\0\0\0",
+                "exception_gaps": b"\1" + bytes(7),
+            },
+            "first gap",
+        ),
         ({"base_samples": [INT64_MAX, 0]}, "add up"),
+        (
+            {
+                "exception_count": 1,
+                "exception_positions": b"\1\0\0\0",
+                "exception_gaps": b"\xff" * 8,
+            },
+            "add up",
+        ),
     ],
 )
 def test_malformed_trains_are_refused(changes, message):
@@ -277,13 +292,16 @@ def test_malformed_trains_are_refused(changes, message):
         "delta_width_bytes": 1,
         "deltas": b"\0\1\0",
     } | changes
+    chunk = pb.TrainChunk(**fields)
     with pytest.raises(MalformedMessageError, match=message):
-        decode_trains(pb.TrainChunk(**fields), np.empty(3, np.int64))
+        decode_trains(chunk, [np.empty(count, np.int64) for count in train_counts(chunk)[1]])
 
 
 def test_trains_say_no_more_than_a_chunk_holds():
     with pytest.raises(MalformedMessageError, match="at most"):
-        train_spike_count(pb.TrainChunk(spike_counts=[2**32 - 1, 1]))
+        train_counts(
+            pb.TrainChunk(unit_indices=[0, 1], spike_counts=[2**32 - 1, 1], base_samples=[0, 0])
+        )
 
 
 @given(data=st.binary(max_size=200), count=st.integers(0, 300))

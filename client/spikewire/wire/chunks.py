@@ -10,6 +10,7 @@ from spikewire.core.errors import InvalidValueError, MalformedMessageError
 from spikewire.v1 import spike_train_pb2 as pb
 from spikewire.wire.gaps import (
     MAX_CHUNK_SPIKES,
+    NO_PARTS,
     PLAIN,
     UNSIGNED,
     ZSTD,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from spikewire.wire.cutting import Parts
     from spikewire.wire.gaps import Codec, Int64Array
 
 __all__ = ["MAX_CHUNK_SPIKES", "PLAIN", "ZSTD", "decode_spikes", "encode_spikes", "pack_spikes"]
@@ -70,7 +72,11 @@ def encode_spikes(
 
 
 def decode_spikes(
-    chunk: pb.SpikeChunk, samples: Int64Array, unit_indices: Int64Array, unit_count: int
+    chunk: pb.SpikeChunk,
+    samples: Int64Array,
+    unit_indices: Int64Array,
+    unit_count: int,
+    cut: Parts = NO_PARTS,
 ) -> None:
     """Decode one chunk into columns that the caller has allocated.
 
@@ -82,6 +88,8 @@ def decode_spikes(
         Filled with the sample index and the unit index of each spike.
     unit_count : int
         How many units the sorting has; unit indices must lie below it.
+    cut : mapping, optional
+        The fields that `cut_spikes` took out of the chunk.
 
     Raises
     ------
@@ -89,7 +97,7 @@ def decode_spikes(
         The chunk breaks a rule of its format.
     """
     count = chunk.spike_count
-    parts = read_parts(chunk, count, chunk.unit_width_bytes)
+    parts = read_parts(chunk, count, chunk.unit_width_bytes, cut)
     if not count:
         return
     base = chunk.base_sample

@@ -7,6 +7,7 @@ travel beside them as exceptions.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from spikewire.wire.cutting import Part, Parts
+
     Codec: TypeAlias = pb.SpikeCodec.ValueType
     Int64Array: TypeAlias = NDArray[np.int64]
 
@@ -29,6 +32,10 @@ MAX_CHUNK_SPIKES = 262_144
 PLAIN = pb.SPIKE_CODEC_UNSPECIFIED
 ZSTD = pb.SPIKE_CODEC_ZSTD
 
+NO_PARTS: Parts = MappingProxyType({})
+"""What was cut out of a chunk that is whole."""
+
+_PART_NAMES = ("deltas", "units", "exception_positions", "exception_gaps")
 UNSIGNED = {width: np.dtype(f"<u{width}") for width in (1, 2, 4, 8)}
 _EXCEPTION_BYTES = 12  # a position of 4 bytes and a gap of 8
 _INTEGRATE_BLOCK = 32_768  # int64 of one block stay in the second-level cache
@@ -55,8 +62,11 @@ class ChunkParts(NamedTuple):
 
     @property
     def is_wide(self) -> bool:
-        """Whether the gaps of one chunk may add up to more than an int64 holds."""
-        return bool(self.positions.size) or (self.deltas is not None and self.deltas.itemsize == 8)
+        """Whether the gaps of one chunk may add up to more than 2**63."""
+        if self.deltas is not None and self.deltas.itemsize == 8:
+            return True
+        # Gaps of up to 4 bytes, 2**18 of them, add up to less than 2**50.
+        return self.gaps.size * int(self.gaps.max(initial=0)) >= 1 << 62
 
 
 def narrowest_width(maximum: int) -> int:
@@ -100,9 +110,18 @@ def compress(parts: Sequence[bytes]) -> bytes:
 
 
 def read_parts(
-    chunk: pb.SpikeChunk | pb.TrainChunk, spike_count: int, unit_width: int = 0
+    chunk: pb.SpikeChunk | pb.TrainChunk, spike_count: int, unit_width: int, cut: Parts
 ) -> ChunkParts:
     """Unpack the parts of a chunk and check them against its counts.
+
+    Parameters
+    ----------
+    chunk : SpikeChunk or TrainChunk
+        What came over the wire.
+    spike_count, unit_width : int
+        How many spikes it says it has, and the bytes of one of its units.
+    cut : mapping
+        Fields that were cut out of the chunk, by name.
 
     Raises
     ------
@@ -130,22 +149,22 @@ def read_parts(
         exception_count * 4,
         exception_count * 8,
     )
+
+    def field(name: str) -> Part:
+        return cut[name] if name in cut else getattr(chunk, name, b"")  # trains have no units
+
     if chunk.codec == PLAIN:
-        fields = [chunk.deltas, b"", chunk.exception_positions, chunk.exception_gaps]
-        if isinstance(chunk, pb.SpikeChunk):
-            fields[1] = chunk.units
-        if chunk.packed:
+        fields = [field(name) for name in _PART_NAMES]
+        if field("packed"):
             raise MalformedMessageError("a plain chunk has packed bytes")
     elif chunk.codec == ZSTD:
-        fields = _cut(_decompress(chunk.packed, sum(sizes)), sizes)
+        fields = _split(_decompress(field("packed"), sum(sizes)), sizes)
     else:
         raise MalformedMessageError(f"a chunk has the codec {chunk.codec}, which is unknown here")
-    for name, field, size in zip(
-        ("deltas", "units", "exception_positions", "exception_gaps"), fields, sizes, strict=True
-    ):
-        if len(field) != size:
+    for name, part, size in zip(_PART_NAMES, fields, sizes, strict=True):
+        if len(part) != size:
             raise MalformedMessageError(
-                f"a chunk of {spike_count} spikes has {len(field)} bytes of {name}, not {size}"
+                f"a chunk of {spike_count} spikes has {len(part)} bytes of {name}, not {size}"
             )
     deltas = np.frombuffer(fields[0], UNSIGNED[delta_width]) if delta_width else None
     units = np.frombuffer(fields[1], UNSIGNED[unit_width]) if unit_width else None
@@ -175,15 +194,15 @@ def integrate(parts: ChunkParts, base: int, out: Int64Array) -> None:
                 np.int64 if parts.deltas.itemsize == 8 else parts.deltas.dtype
             )
         if positions.size:
-            first, last = np.searchsorted(positions, (start, start + block.size))
-            block[positions[first:last] - start] = gaps[first:last]
+            some = slice(*np.searchsorted(positions, (start, start + block.size)))
+            block[positions[some] - start] = gaps[some]
         with np.errstate(over="ignore"):
             block[0] += total
         np.add.accumulate(block, out=block)
         total = block[-1]
 
 
-def _decompress(packed: bytes, size: int) -> bytes:
+def _decompress(packed: Part, size: int) -> bytes:
     # zstandard allocates what the frame's own header claims, so look at it first.
     try:
         stated = zstandard.frame_content_size(packed)
@@ -198,14 +217,14 @@ def _decompress(packed: bytes, size: int) -> bytes:
         raise MalformedMessageError(f"the packed bytes of a chunk are damaged: {error}") from error
 
 
-def _cut(raw: bytes, sizes: Sequence[int]) -> list[bytes]:
+def _split(raw: bytes, sizes: Sequence[int]) -> list[Part]:
     if len(raw) != sum(sizes):
         raise MalformedMessageError(
             f"a chunk unpacks to {len(raw)} bytes, but its counts say {sum(sizes)}"
         )
-    pieces = []
+    pieces: list[Part] = []
     start = 0
     for size in sizes:
-        pieces.append(raw[start : start + size])
+        pieces.append(memoryview(raw)[start : start + size])
         start += size
     return pieces

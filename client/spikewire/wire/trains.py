@@ -10,6 +10,7 @@ from spikewire.core.errors import InvalidValueError, MalformedMessageError
 from spikewire.v1 import spike_train_pb2 as pb
 from spikewire.wire.gaps import (
     MAX_CHUNK_SPIKES,
+    NO_PARTS,
     PLAIN,
     ZSTD,
     compress,
@@ -21,6 +22,7 @@ from spikewire.wire.gaps import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from spikewire.wire.cutting import Parts
     from spikewire.wire.gaps import Codec, Int64Array
 
 MAX_CHUNK_TRAINS = 65_536
@@ -78,68 +80,76 @@ def encode_trains(
         yield _encode_chunk(pieces, segment_index, codec)
 
 
-def decode_trains(chunk: pb.TrainChunk, samples: Int64Array) -> tuple[Int64Array, Int64Array]:
-    """Decode one chunk into a column that the caller has allocated.
+def train_counts(chunk: pb.TrainChunk) -> tuple[list[int], list[int]]:
+    """Return the unit index of each train of a chunk, and its number of spikes.
+
+    Raises
+    ------
+    MalformedMessageError
+        The two differ in length, or the spikes are more than a chunk may hold.
+    """
+    unit_indices, counts = list(chunk.unit_indices), list(chunk.spike_counts)
+    if not len(unit_indices) == len(counts) == len(chunk.base_samples):
+        raise MalformedMessageError(
+            f"a chunk of trains has {len(unit_indices)} units, {len(counts)} spike counts "
+            f"and {len(chunk.base_samples)} base samples"
+        )
+    if sum(counts) > MAX_CHUNK_SPIKES:
+        raise MalformedMessageError(
+            f"a chunk says it holds {sum(counts)} spikes; at most {MAX_CHUNK_SPIKES} are legal"
+        )
+    return unit_indices, counts
+
+
+def decode_trains(
+    chunk: pb.TrainChunk, trains: Sequence[Int64Array], cut: Parts = NO_PARTS
+) -> None:
+    """Decode one chunk into arrays that the caller has allocated.
 
     Parameters
     ----------
     chunk : TrainChunk
         What came over the wire.
-    samples : ndarray of int64, shape (`train_spike_count(chunk)`,)
-        Filled with the sample indices, one train after the other.
-
-    Returns
-    -------
-    unit_indices, spike_counts : ndarray of int64, shape (trains,)
-        The unit of each train, and how many of the samples are its.
+    trains : sequence of ndarray of int64
+        One for each train, as long as `train_counts` says; filled with its samples.
+    cut : mapping, optional
+        The fields that `cut_trains` took out of the chunk.
 
     Raises
     ------
     MalformedMessageError
         The chunk breaks a rule of its format.
     """
-    unit_indices = np.array(chunk.unit_indices, dtype=np.int64)
-    counts = np.array(chunk.spike_counts, dtype=np.int64)
-    bases = np.array(chunk.base_samples, dtype=np.int64)
-    if not unit_indices.size == counts.size == bases.size:
-        raise MalformedMessageError(
-            f"a chunk of trains has {unit_indices.size} units, {counts.size} spike counts "
-            f"and {bases.size} base samples"
-        )
-    parts = read_parts(chunk, int(counts.sum()))
-    if not samples.size:
-        return unit_indices, counts
-
-    filled = counts > 0
-    ends = np.cumsum(counts)[filled]
-    starts = ends - counts[filled]
-    bases = bases[filled]
-    first_gaps = np.zeros(starts.size, np.uint64) if parts.deltas is None else parts.deltas[starts]
-    if np.any(first_gaps) or np.any(np.isin(starts, parts.positions)):
+    counts = np.array([train.size for train in trains], dtype=np.int64)
+    parts = read_parts(chunk, int(counts.sum()), 0, cut)
+    trains = [train for train in trains if train.size]
+    if not trains:
+        return
+    bases = np.array(chunk.base_samples, dtype=np.int64)[counts > 0]
+    ends = np.cumsum(counts[counts > 0])
+    starts = ends - counts[counts > 0]
+    first_gaps = parts.deltas[starts] if parts.deltas is not None else np.zeros(1, np.uint8)
+    if np.any(first_gaps) or _meet(starts, parts.positions):
         raise MalformedMessageError("the first gap of a train is not 0")
-    # One sum over all trains, modulo 2**64; then every train is moved to its base.
-    integrate(parts, 0, samples)
-    samples += np.repeat(bases - samples[starts], counts[filled])
+    # One sum over all trains, modulo 2**64; each train then is moved to its base on its
+    # way to where it belongs.
+    sums = np.empty(ends[-1], dtype=np.int64)
+    integrate(parts, 0, sums)
+    moves = bases - sums[starts]
+    for train, start, move in zip(trains, starts.tolist(), moves, strict=True):
+        np.add(sums[start : start + train.size], move, out=train)
     # A sum beyond int64 has wrapped to a smaller number; see decode_spikes.
-    if np.any(samples[ends - 1] < bases) or (parts.is_wide and _descends(samples, starts)):
+    if np.any(sums[ends - 1] + moves < bases) or (
+        parts.is_wide and any(np.any(train[1:] < train[:-1]) for train in trains)
+    ):
         raise MalformedMessageError("the samples of a train add up to more than 2**63 - 1")
-    return unit_indices, counts
 
 
-def train_spike_count(chunk: pb.TrainChunk) -> int:
-    """Return how many spikes a chunk says it holds, in all its trains.
-
-    Raises
-    ------
-    MalformedMessageError
-        They are more than a chunk may hold.
-    """
-    count = sum(chunk.spike_counts)
-    if count > MAX_CHUNK_SPIKES:
-        raise MalformedMessageError(
-            f"a chunk says it holds {count} spikes; at most {MAX_CHUNK_SPIKES} are legal"
-        )
-    return count
+def _meet(numbers: Int64Array, ascending: Int64Array) -> bool:
+    """Whether a number is among the ascending ones."""
+    places = np.searchsorted(ascending, numbers)
+    within = places < ascending.size
+    return bool(np.any(ascending[places[within]] == numbers[within]))
 
 
 def _descends(samples: Int64Array, starts: Int64Array) -> bool:
