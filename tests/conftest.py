@@ -59,7 +59,9 @@ class ServerProcess:
             )
         assert self._process.stdout
         ready = self._process.stdout.readline()
-        assert "listening on" in ready, self.log
+        if "listening on" not in ready:
+            self._end()
+            pytest.fail(f"the server did not start:\n{self.log}")
         self.port = int(ready.rpartition(":")[2])
         return self
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,12 @@ NAMES = ["phy_wmaze", "ks_bombcell_toy"]
 
 @pytest.fixture(scope="module")
 def client(real_data: Path, tmp_path_factory: pytest.TempPathFactory, server_class) -> Iterator:
-    process = server_class(tmp_path_factory.mktemp("data_server"), f"data={real_data}").start()
-    with spikewire.connect(process.address) as connected:
+    folder = tmp_path_factory.mktemp("data_server")
+    with (
+        closing(server_class(folder, f"data={real_data}").start()) as process,
+        spikewire.connect(process.address) as connected,
+    ):
         yield connected
-    process.close()
 
 
 @pytest.fixture(scope="module")
