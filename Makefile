@@ -52,11 +52,11 @@ protos: .venv-protos/.stamp ## Generate the stubs from protos/
 serve: .venv/.run ## Start a server; ARGS="lab=FOLDER --port 7745" are its arguments
 	@$(BIN)/spikewire-server $(ARGS)
 
-bench: .venv/.dev ## Run the benchmarks
-	@$(BIN)/python -m benchmarks
+bench: .venv-bench/.stamp ## Run the benchmarks beside their peers; ARGS="--only bulk" are their arguments
+	@.venv-bench/bin/python -m benchmarks $(ARGS)
 
 clean: ## Remove the environments and everything that was built
-	rm -rf .venv .venv-protos dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-protos dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Two stamps, because a demo needs no linters: .run has the package with its extras, .dev also the tools.
 .venv/.run: pyproject.toml | .venv/bin/python
@@ -73,6 +73,14 @@ clean: ## Remove the environments and everything that was built
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "spikewire needs Python 3.11 or later: make PYTHON=python3.11 ...")'
 	@$(PYTHON) -m venv .venv
 	@$@ -m pip install $(PIP_OPTIONS) --upgrade 'pip>=25.1'
+
+# The peers of the benchmarks bring much along, and older versions of some of it.
+.venv-bench/.stamp: pyproject.toml
+	@echo "installing spikewire and its benchmarks' peers into .venv-bench"
+	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install $(PIP_OPTIONS) --upgrade 'pip>=25.1'
+	@.venv-bench/bin/python -m pip install $(PIP_OPTIONS) --editable '.[all]' --group bench
+	@touch $@
 
 # The stubs' toolchain is older than the one that runs: stubs refuse to be imported by anything older than their maker.
 .venv-protos/.stamp: Makefile

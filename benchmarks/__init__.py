@@ -1,0 +1,1 @@
+"""Benchmarks: spikewire beside its peers, in interleaved runs; `make bench` runs them."""

@@ -1,0 +1,51 @@
+"""spikewire: its server over a folder of sortings, and how to wait until it is at its best."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import spikewire
+from benchmarks.processes import Server
+from spikewire.wire.chunks import MAX_CHUNK_SPIKES
+
+_SETTLING_SECONDS = 120.0
+
+
+def server(
+    root: Path, store: Path, host: str = "127.0.0.1", within: tuple[str, ...] = ()
+) -> Server:
+    """Return a server of the folders below `root`, which are named bench/FOLDER."""
+    flags = ("--store", store, "--host", host, "--port", "0", "--log-level", "warning")
+    beyond = () if host == "127.0.0.1" else ("--insecure",)
+    return Server("spikewire_server", f"bench={root}", *flags, *beyond, within=within)
+
+
+def name_of(folder: Path) -> str:
+    """Return the name that the server gives to a folder."""
+    return f"bench/{folder.name}"
+
+
+def wait_for_index(client: spikewire.Client, folder: Path, store: Path, spikes: int) -> None:
+    """Ask for a sorting until it is indexed; what fits one chunk never is.
+
+    Raises
+    ------
+    TimeoutError
+        It takes unreasonably long.
+    """
+    limit = time.monotonic() + _SETTLING_SECONDS + spikes / 1e6
+    while spikes > MAX_CHUNK_SPIKES:
+        sorting = client.open(name_of(folder))
+        if sorting.revision in _indexed(store):
+            return
+        if time.monotonic() > limit:
+            raise TimeoutError(f"no index of {folder.name} was built")
+        sorting.to_spike_columns(0, 0, 1)
+        time.sleep(0.2)
+
+
+def _indexed(store: Path) -> set[str]:
+    """Return the revisions of which there is an index."""
+    return {json.loads(path.read_text())["revision"] for path in store.rglob("index.json")}
