@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from contextlib import suppress
 
 import numpy as np
 from hypothesis import HealthCheck, settings
@@ -80,10 +81,8 @@ class Crashes(RuleBasedStateMachine):
     def lose_power_while_committing(self, numbers, size, seed) -> None:
         groups = self.group(numbers, size)
         self.disk.cut_at_sync = True
-        try:
+        with suppress(self.power_cut):
             self.storage.commit(groups)
-        except self.power_cut:
-            pass
         for number in numbers:
             self.sent[number] = [record.payload for record in groups[self.logs[number]]]
         self.crash(seed)

@@ -92,7 +92,7 @@ def test_a_torn_end_is_cut(folder, maker, cut):
 
 @pytest.mark.parametrize("garbage", [b"\0" * 5000, b"SWr\x01" * 100, bytes(range(256)) * 9])
 def test_garbage_behind_the_end_is_cut(folder, maker, garbage):
-    logs, log, records = written(folder, maker)
+    logs, _, records = written(folder, maker)
     logs.close()
     with (folder / f"{ID}.log").open("ab") as file:
         file.write(garbage)
