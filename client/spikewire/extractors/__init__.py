@@ -19,6 +19,7 @@ from spikewire.extractors.numpy_folder import (
     read_numpy_sorting_folder,
     save_numpy_folder,
 )
+from spikewire.extractors.nwb import NwbSortingExtractor, read_nwb_sorting
 from spikewire.extractors.phy import (
     KiloSortSortingExtractor,
     PhySortingExtractor,
@@ -40,6 +41,7 @@ __all__ = [
     "NpzSortingExtractor",
     "NumpyFolderSorting",
     "NumpySorting",
+    "NwbSortingExtractor",
     "PhySortingExtractor",
     "TridesclousSortingExtractor",
     "ZarrSortingExtractor",
@@ -52,6 +54,7 @@ __all__ = [
     "read_npz_folder",
     "read_npz_sorting",
     "read_numpy_sorting_folder",
+    "read_nwb_sorting",
     "read_phy",
     "read_tridesclous",
     "read_zarr",
@@ -70,6 +73,7 @@ for _extractor in (
     NpzFolderSorting,
     NpzSortingExtractor,
     NumpyFolderSorting,
+    NwbSortingExtractor,
     PhySortingExtractor,
     TridesclousSortingExtractor,
     ZarrSortingExtractor,

@@ -144,7 +144,7 @@ class StoredArray:
                 f"{path}: the array holds pickled Python objects, which are never loaded"
             )
         with open_binary(path) as file:
-            self._stamp = _stamp(file)
+            self._stamp = stamp_of(file)
         available = (self._stamp[0] if end is None else min(end, self._stamp[0])) - offset
         if shape is None:
             shape = (max(available, 0) // max(dtype.itemsize, 1),)
@@ -216,7 +216,7 @@ class StoredArray:
             self._check(file)
 
     def _check(self, file: FileIO) -> None:
-        if _stamp(file) != self._stamp:
+        if stamp_of(file) != self._stamp:
             raise ContentChangedError(
                 f"{self.path} was changed after it was opened; open the sorting again"
             )
@@ -255,7 +255,7 @@ class NpyFile(StoredArray):
         path = Path(path)
         with open_binary(path) as file:
             file.seek(offset)
-            stamp = _stamp(file)
+            stamp = stamp_of(file)
             dtype, shape, fortran_order = read_npy_header(file, str(path))
             begin = file.tell()
         super().__init__(
@@ -340,7 +340,8 @@ def open_binary(path: Path) -> FileIO:
         raise SortingFileNotFoundError(f"there is no file {path}") from error
 
 
-def _stamp(file: FileIO) -> _Stamp:
+def stamp_of(file: FileIO) -> _Stamp:
+    """What changes when a file is changed or replaced: size, time of change, identity."""
     status = os.fstat(file.fileno())
     return status.st_size, status.st_mtime_ns, status.st_ino
 
