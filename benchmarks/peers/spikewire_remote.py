@@ -14,12 +14,16 @@ _SETTLING_SECONDS = 120.0
 
 
 def server(
-    root: Path, store: Path, host: str = "127.0.0.1", within: tuple[str, ...] = ()
+    root: Path,
+    store: Path,
+    host: str = "127.0.0.1",
+    within: tuple[str, ...] = (),
+    flags: tuple[str, ...] = (),
 ) -> Server:
     """Return a server of the folders below `root`, which are named bench/FOLDER."""
-    flags = ("--store", store, "--host", host, "--port", "0", "--log-level", "warning")
+    arguments = ("--store", store, "--host", host, "--port", "0", "--log-level", "warning")
     beyond = () if host == "127.0.0.1" else ("--insecure",)
-    return Server("spikewire_server", f"bench={root}", *flags, *beyond, within=within)
+    return Server("spikewire_server", f"bench={root}", *arguments, *beyond, *flags, within=within)
 
 
 def name_of(folder: Path) -> str:
