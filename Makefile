@@ -1,6 +1,6 @@
 # Every target sets up what it needs; the machine has to have Python >= 3.11, make and a package index.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types protos-lint protos-fresh wheel-test protos serve bench clean
+.PHONY: help demo test check lint types protos-lint protos-fresh wheel-test api protos serve bench clean
 
 PYTHON ?= python3
 PIP_OPTIONS := -qq --disable-pip-version-check --no-input
@@ -45,6 +45,9 @@ wheel-test: .venv/.dev ## Build the wheel and run the tests against it in a clea
 	"$$away/venv/bin/python" -m pip install $(PIP_OPTIONS) --upgrade 'pip>=25.1'; \
 	"$$away/venv/bin/python" -m pip install $(PIP_OPTIONS) --group test "$$(echo "$$away"/*.whl)[all]"; \
 	SPIKEWIRE_TEST_WHEEL=1 "$$away/venv/bin/pytest" $(PYTEST_OPTIONS) -p no:cacheprovider
+
+api: .venv/.run ## Write docs/api.md from the code
+	@$(BIN)/python docs/make_api.py
 
 protos: .venv-protos/.stamp ## Generate the stubs from protos/
 	@$(call generate,client)
