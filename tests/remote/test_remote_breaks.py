@@ -16,7 +16,8 @@ from spikewire.core.errors import (
     ServerUnavailableError,
     SortingNotFoundError,
 )
-from spikewire.remote import channel, columns, reader
+from spikewire.remote import calls, channel, columns, transfer
+from spikewire.remote.methods import STREAM_SPIKES
 from spikewire.remote.channel import Connection
 from spikewire.remote.client import Client
 from spikewire.remote.columns import Columns
@@ -77,13 +78,13 @@ def test_units_that_are_asked_for_twice_are_sent_once(fake, sorting):
 
 
 def test_attempts_are_counted_since_the_last_progress(fake, sorting, monkeypatch):
-    monkeypatch.setattr(reader, "STREAM_ATTEMPTS", 2)
+    monkeypatch.setattr(transfer, "STREAM_ATTEMPTS", 2)
     fake.script.breaks = [2] * 6  # each time one message more
     assert len(sorting.to_spike_vector()) == 1000
 
 
 def test_a_stream_without_progress_is_given_up(fake, sorting, monkeypatch):
-    monkeypatch.setattr(reader, "STREAM_ATTEMPTS", 3)
+    monkeypatch.setattr(transfer, "STREAM_ATTEMPTS", 3)
     fake.script.breaks = [4] + [0] * 50
     with pytest.raises(ServerUnavailableError, match=fake.address):
         sorting.to_spike_vector()
@@ -132,7 +133,7 @@ def test_lies_about_spikes_are_found_out(fake, sorting, announced, messages):
 
 def test_columns_grow_with_what_has_come(monkeypatch):
     monkeypatch.setattr(columns, "_AHEAD", 4)
-    grown = Columns(2, 11)
+    grown = Columns([np.int64, np.int64], 11)
     for start in range(0, 11, 3):
         for column in grown.next(min(3, 11 - start)):
             column[...] = np.arange(start, min(start + 3, 11))
@@ -156,10 +157,10 @@ def test_a_slow_reader_is_not_a_silent_server(fake):
     connection = Connection(parse_target(fake.address), stall_seconds=0.05)
     request = pb.StreamSpikesRequest(name="a", revision="r1")
     with Client(connection, None):
-        messages = connection.receive(reader.STREAM_SPIKES, request)
+        messages = connection.receive(STREAM_SPIKES, request)
         first = next(messages)
         fake.script.released.wait(0.2)
-        assert first.revision == "r1"
+        assert pb.StreamSpikesResponse.FromString(first).revision == "r1"
         assert len(list(messages)) == 26
 
 
@@ -170,7 +171,7 @@ def test_calls_are_repeated_while_the_server_is_unavailable(fake, client):
 
 
 def test_calls_are_given_up_in_the_end(fake, client, monkeypatch):
-    monkeypatch.setattr(channel, "CALL_ATTEMPTS", 3)
+    monkeypatch.setattr(calls, "CALL_ATTEMPTS", 3)
     fake.script.failures = [UNAVAILABLE] * 10
     with pytest.raises(ServerUnavailableError, match=fake.address):
         client.open("a")

@@ -36,7 +36,7 @@ from spikewire.core.errors import (
     UnsafeContentError,
 )
 from spikewire.remote import open_url
-from spikewire.remote.collectors import SpikeCollector
+from spikewire.remote.spike_collector import SpikeCollector
 
 names = (f"remote/{number}" for number in itertools.count())
 
@@ -563,7 +563,7 @@ def test_a_read_goes_on_across_a_restart_of_the_server(new_server, monkeypatch):
 
         def take_and_kill(self, chunk):
             take(self, chunk)
-            taken.append(chunk.spike_count)
+            taken.append(chunk.chunk.spike_count)
             if len(taken) == 3:
                 server.restart()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from spikewire.remote.client import Client, ServerInfo, connect
+from spikewire.remote.client import Client, connect
+from spikewire.remote.library import ServerInfo
 from spikewire.remote.remote_sorting import RemoteSorting, open_url
 from spikewire.wire.sortings import SortingInfo
 

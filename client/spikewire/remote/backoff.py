@@ -31,13 +31,12 @@ class Backoff:
         self._left = self._attempts - 1
         self._seconds = _FIRST_SECONDS
 
-    def pause(self) -> bool:
-        """Wait before the next attempt; return False, at once, if there shall be none."""
+    def pause(self) -> float | None:
+        """Return how many seconds to wait before the next attempt; None if there is none."""
         # The jitter keeps clients apart that lost the same server at the same moment.
         seconds = self._seconds * random.uniform(0.5, 1.0)
         if not self._left or time.monotonic() + seconds > self._deadline:
-            return False
+            return None
         self._left -= 1
         self._seconds = min(2 * self._seconds, _LONGEST_SECONDS)
-        time.sleep(seconds)
-        return True
+        return seconds

@@ -1,38 +1,38 @@
-"""The one place where rpcs are called: deadlines, retries, errors."""
+"""The one place where rpcs are called from threads: deadlines, errors, silent servers."""
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from typing import Any, NoReturn, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
 from spikewire.core.errors import DeadlineExceededError, ServerUnavailableError
-from spikewire.remote.backoff import Backoff
-from spikewire.remote.methods import Rpc
+from spikewire.remote.methods import QUERY, Rpc
+from spikewire.remote.resources import Resources
+from spikewire.remote.sessions import QuerySession, SessionPool
+from spikewire.remote.steps import Ask, Call, Operation, Pause, Receive, Send, Step, Wait
 from spikewire.remote.target import Target
 from spikewire.remote.watchdog import Watch, Watchdog
+from spikewire.v1.spike_train_service_pb2 import QueryRequest, QueryResponse
 from spikewire.wire.errors import error_from_rpc
 
-RequestT = TypeVar("RequestT", bound=Message)
-ResponseT = TypeVar("ResponseT", bound=Message)
+ResponseT = TypeVar("ResponseT")
 ResultT = TypeVar("ResultT")
 
-CALL_ATTEMPTS = 8
-"""How often a call is made to a server that is not available: for about 4 s."""
-STREAM_ATTEMPTS = 20
-"""How often a broken stream is resumed without getting further: for about 25 s."""
 STALL_SECONDS = 30.0
 """How long a stream may be without a message."""
 
-_OPTIONS = [
+OPTIONS = [
     # Messages of a server may hold several chunks; the default of 4 MiB is tight.
     ("grpc.max_receive_message_length", 16 << 20),
+    # A stream is read in the thread that wants it, without a detour by another one.
+    # The name is that in grpc.experimental.ChannelOptions.
+    ("SingleThreadedUnaryStream", 1),
     # A server that vanished without closing is noticed within 30 s, also by a stream
     # that waits without sending anything.
     ("grpc.keepalive_time_ms", 20_000),
@@ -50,7 +50,7 @@ _OPTIONS = [
 
 
 class Connection:
-    """The channel to one server, and the one way to call it.
+    """The channel to one server, and what runs operations over it.
 
     Every process has a channel of its own, made on first use: one that came from
     a parent process by fork must not be touched. Safe to use from many threads.
@@ -59,67 +59,87 @@ class Connection:
     ----------
     target : Target
         The server's address.
+    resources : Resources, optional
+        What the reads over it share.
     stall_seconds : float
         How long a stream may be without a message.
     """
 
-    def __init__(self, target: Target, stall_seconds: float = STALL_SECONDS) -> None:
+    def __init__(
+        self,
+        target: Target,
+        resources: Resources | None = None,
+        stall_seconds: float = STALL_SECONDS,
+    ) -> None:
         self.target = target
+        self.resources = resources or Resources.of(target)
         self._stall_seconds = stall_seconds
         self._lock = threading.Lock()
         self._live: _Live | None = None
         self._of_parents: list[_Live] = []
-        self._closed = False
+        self._closed = threading.Event()
 
     def close(self) -> None:
         """Close the channel; calls that run are cancelled, later ones fail."""
         with self._lock:
-            self._closed = True
+            self._closed.set()
             if self._live is not None and self._live.pid == os.getpid():
                 self._live.channel.close()
 
-    def call(
-        self, rpc: Rpc[RequestT, ResponseT], request: RequestT, timeout: float | None = None
-    ) -> ResponseT:
-        """Make a unary call.
-
-        Parameters
-        ----------
-        rpc : Rpc
-            What to call.
-        request : Message
-            What to send.
-        timeout : float, optional
-            Seconds for all attempts, in place of the call's own.
+    def run(self, operation: Operation[ResultT]) -> ResultT:
+        """Do what an operation asks for, step by step, and return its result.
 
         Raises
         ------
         SpikewireError
-            The call failed; the class is that of the local mistake.
+            A call failed; the class is that of the local mistake.
         """
-        deadline = time.monotonic() + (timeout or rpc.timeout)
-        attempts = itertools.count()
+        answer: Any = None
+        failure: BaseException | None = None
+        try:
+            while True:
+                step = operation.send(answer) if failure is None else operation.throw(failure)
+                try:
+                    answer, failure = self._perform(step), None
+                except BaseException as error:
+                    answer, failure = None, error
+        except StopIteration as end:
+            result: ResultT = end.value
+            return result
+        finally:
+            failure = None  # its traceback refers to this frame
 
-        def attempt() -> ResponseT:
-            is_first = next(attempts) == 0
-            try:
-                return self._call(rpc, request, deadline - time.monotonic())
-            except rpc.settled_by:
-                if is_first:
-                    raise
-                return rpc.response()
+    def _perform(self, step: Step) -> Any:
+        match step:
+            case Call(rpc, request, timeout):
+                return self._call(rpc, request, timeout)
+            case Receive(rpc, request, take):
+                with closing(self.receive(rpc, request)) as messages:
+                    for message in messages:
+                        if not take(message):
+                            break
+            case Ask(request):
+                return self._ask(request)
+            case Wait(future):
+                return future.result()
+            case Send(rpc, requests):
+                return self._send(rpc, requests)
+            case Pause(seconds):
+                self._closed.wait(seconds)
+                self._current()  # raises if it was closed
+        return None
 
-        return self._attempts(rpc, attempt, Backoff(CALL_ATTEMPTS, deadline))
-
-    def _call(self, rpc: Rpc[RequestT, ResponseT], request: RequestT, timeout: float) -> ResponseT:
+    def _call(self, rpc: Rpc[Any, ResponseT], request: Message, timeout: float) -> ResponseT:
         stub = self._current().stub(rpc, "unary_unary")
         try:
-            response: ResponseT = stub(request, timeout=max(timeout, 0.001))
+            response: ResponseT = stub(request, timeout=timeout)
         except grpc.RpcError as error:
             self._fail(error, rpc)
         return response
 
-    def receive(self, rpc: Rpc[RequestT, ResponseT], request: RequestT) -> Iterator[ResponseT]:
+    def receive(
+        self, rpc: Rpc[Any, ResponseT], request: Message
+    ) -> Generator[ResponseT, None, None]:
         """Stream the answers to one request, without retry.
 
         Raises
@@ -143,40 +163,11 @@ class Connection:
             finally:
                 call.cancel()
 
-    def receive_all(self, rpc: Rpc[RequestT, ResponseT], request: RequestT) -> list[ResponseT]:
-        """Return all answers to one request, from the start again if the stream breaks.
-
-        Raises
-        ------
-        SpikewireError
-            The call failed, or the server was silent for too long.
-        """
-        return self._attempts(rpc, lambda: list(self.receive(rpc, request)), Backoff(CALL_ATTEMPTS))
-
-    def send(
-        self, rpc: Rpc[RequestT, ResponseT], requests: Callable[[], Iterable[RequestT]]
-    ) -> ResponseT:
-        """Stream requests and return the one answer.
-
-        Parameters
-        ----------
-        rpc : Rpc
-            What to call.
-        requests : callable
-            Makes the requests, anew for every attempt.
-
-        Raises
-        ------
-        SpikewireError
-            The call failed, or the server was silent for too long.
-        """
-        return self._attempts(rpc, lambda: self._send(rpc, requests()), Backoff(CALL_ATTEMPTS))
-
-    def _send(self, rpc: Rpc[RequestT, ResponseT], requests: Iterable[RequestT]) -> ResponseT:
+    def _send(self, rpc: Rpc[Any, ResponseT], requests: Iterable[Message]) -> ResponseT:
         failures: list[Exception] = []
         called = threading.Event()
 
-        def guarded() -> Iterator[RequestT]:
+        def guarded() -> Iterator[Message]:
             # grpc runs this in a thread of its own, where an exception would be lost.
             called.wait()
             try:
@@ -203,19 +194,24 @@ class Connection:
                 call.cancel()  # of use only if the caller was interrupted
         return response
 
-    def _attempts(
-        self, rpc: Rpc[Any, Any], attempt: Callable[[], ResultT], backoff: Backoff
-    ) -> ResultT:
-        while True:
-            try:
-                return attempt()
-            except ServerUnavailableError:
-                if self._closed or not rpc.retry or not backoff.pause():
-                    raise
+    def _ask(self, request: QueryRequest) -> QueryResponse:
+        live = self._current()
+        session = live.sessions.take(request)
+        if session is None:
+            session = QuerySession(live.stub(QUERY, "stream_stream"), live.watchdog)
+        try:
+            answer = session.ask(request)
+        except BaseException as error:
+            session.close()
+            if isinstance(error, grpc.RpcError):
+                self._fail(error, QUERY, session.watch)
+            raise
+        live.sessions.give(request, session)
+        return answer
 
     def _current(self) -> _Live:
         with self._lock:
-            if self._closed:
+            if self._closed.is_set():
                 raise ServerUnavailableError(f"the connection to {self.target} was closed")
             if self._live is not None and self._live.pid != os.getpid():
                 # Kept, since even to drop a parent's channel would be to touch it.
@@ -244,19 +240,16 @@ class _Live:
 
     def __init__(self, target: Target, stall_seconds: float) -> None:
         self.pid = os.getpid()
-        self.channel = grpc.insecure_channel(str(target), options=_OPTIONS)
+        self.channel = grpc.insecure_channel(str(target), options=OPTIONS)
         self.watchdog = Watchdog(stall_seconds)
+        self.sessions: SessionPool[QuerySession] = SessionPool(QuerySession.close)
         self._stubs: dict[Rpc[Any, Any], Any] = {}
 
     def stub(self, rpc: Rpc[Any, Any], kind: str) -> Any:
-        """Return what calls an rpc: a ``unary_unary``, ``unary_stream`` or ``stream_unary``."""
+        """Return what calls an rpc: a ``unary_unary``, ``unary_stream`` or another."""
         stub = self._stubs.get(rpc)
         if stub is None:
-            stub = self._stubs[rpc] = getattr(self.channel, kind)(
-                rpc.path,
-                request_serializer=rpc.request.SerializeToString,
-                response_deserializer=rpc.response.FromString,
-            )
+            stub = self._stubs[rpc] = getattr(self.channel, kind)(rpc.path, **rpc.codec)
         return stub
 
 

@@ -2,49 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from spikewire._version import __version__
-from spikewire.core.errors import InvalidTypeError, MalformedMessageError
 from spikewire.core.sorting import BaseSorting
+from spikewire.remote import library
 from spikewire.remote.channel import Connection
-from spikewire.remote.methods import (
-    DELETE_SORTING,
-    DUMP_SORTING,
-    GET_SERVER_INFO,
-    LIST_SORTINGS,
-    REGISTER_SORTING,
-    SAVE_SORTING,
-    UPLOAD_SORTING,
-)
-from spikewire.remote.references import from_server, to_server
-from spikewire.remote.remote_sorting import Mode, RemoteSorting, describe
+from spikewire.remote.codecs import CodecName
+from spikewire.remote.library import ServerInfo
+from spikewire.remote.remote_sorting import Mode, RemoteSorting
+from spikewire.remote.resources import DEFAULT_CACHE_BYTES, Resources
 from spikewire.remote.target import parse_target
-from spikewire.remote.upload import Progress, upload_requests
-from spikewire.v1 import server_service_pb2, sorting_pb2
-from spikewire.v1 import sorting_service_pb2 as pb
-from spikewire.wire.dumps import dump_from_proto, dump_to_proto
-from spikewire.wire.sortings import SortingInfo, sorting_from_proto
+from spikewire.remote.upload import Progress
+from spikewire.wire.sortings import SortingInfo
 
 
-@dataclass(frozen=True)
-class ServerInfo:
-    """What a server says of itself."""
-
-    address: str
-    """Where it is, "host:port"."""
-    version: str
-    """Its version."""
-    features: frozenset[str]
-    """What it can do beyond the first release, by name."""
-    limits: Mapping[str, int]
-    """What it accepts at most, by name; 0 means unlimited."""
-
-
-def connect(target: str, timeout: float = 10.0) -> Client:
+def connect(
+    target: str,
+    timeout: float = 10.0,
+    *,
+    cache_bytes: int = DEFAULT_CACHE_BYTES,
+    codec: CodecName = "auto",
+    progress: bool = True,
+) -> Client:
     """Connect to a server.
 
     Parameters
@@ -53,6 +33,15 @@ def connect(target: str, timeout: float = 10.0) -> Client:
         "host", or "host:port"; the port is 7745 by default.
     timeout : float, default: 10.0
         Seconds within which the server must answer.
+    cache_bytes : int, default: 1 GiB
+        How much memory the spike trains may take that were fetched, of all sortings
+        that the client opens: those used least recently make room for new ones.
+    codec : {"auto", "plain", "zstd"}
+        How spikes are packed on their way: "plain" is best on fast links, "zstd" on
+        slow ones; "auto" measures, and takes zstd below some 2.5 Gbit/s.
+    progress : bool, default: True
+        Whether transfers that take longer than a second draw a bar, if tqdm is
+        installed and stderr is a terminal or a notebook.
 
     Returns
     -------
@@ -64,26 +53,21 @@ def connect(target: str, timeout: float = 10.0) -> Client:
         No server answers at `target`.
     NotSupportedByServerError
         What answers is no spikewire server.
+    InvalidValueError
+        An argument has a value that it cannot have.
 
     Examples
     --------
     >>> with spikewire.connect("rack.lab") as client:
     ...     sorting = client.open("rat7/2026-11-22/probe0")
     """
-    connection = Connection(parse_target(target))
+    address = parse_target(target)
+    connection = Connection(address, Resources.of(address, cache_bytes, codec, progress))
     try:
-        response = connection.call(
-            GET_SERVER_INFO,
-            server_service_pb2.GetServerInfoRequest(client_version=__version__),
-            timeout,
-        )
+        info = connection.run(library.get_server_info(address, timeout))
     except BaseException:
         connection.close()
         raise
-    limits = {field.name: value for field, value in response.limits.ListFields()}
-    info = ServerInfo(
-        str(connection.target), response.version, frozenset(response.features), limits
-    )
     return Client(connection, info)
 
 
@@ -136,18 +120,7 @@ class Client:
         list of SortingInfo
             Counts are None until the server knows them.
         """
-        return list(self._pages(pb.ListSortingsRequest(prefix=prefix, filter=filter)))
-
-    def _pages(self, request: pb.ListSortingsRequest) -> Iterator[SortingInfo]:
-        while True:
-            response = self._connection.call(LIST_SORTINGS, request)
-            yield from map(sorting_from_proto, response.sortings)
-            token = response.next_page_token
-            if not token:
-                return
-            if token == request.page_token:
-                raise MalformedMessageError("the server sent the same page of its list again")
-            request.page_token = token
+        return self._connection.run(library.list_sortings(prefix, filter))
 
     def open(self, name: str, mode: Mode = "r") -> RemoteSorting:
         """Open a sorting.
@@ -167,7 +140,7 @@ class Client:
         NeedsSamplingFrequencyError, FormatError
             The server cannot read it; the message says why.
         """
-        return RemoteSorting.on(self._connection, describe(self._connection, name), mode)
+        return RemoteSorting.on(self._connection, name, mode)
 
     def upload(
         self,
@@ -202,14 +175,8 @@ class Client:
         LimitExceededError
             It is larger than the server accepts.
         """
-        if not isinstance(sorting, BaseSorting):
-            raise InvalidTypeError(
-                f"a sorting can be uploaded, a {type(sorting).__name__} cannot: load it first"
-            )
-        response = self._connection.send(
-            UPLOAD_SORTING, lambda: upload_requests(sorting, name, if_revision, progress)
-        )
-        return self._made(response.sorting)
+        operation = library.upload(sorting, name, if_revision, progress, self._connection.resources)
+        return self._made(self._connection.run(operation))
 
     def register(
         self, source: BaseSorting | dict[str, Any], name: str, if_revision: str = ""
@@ -236,16 +203,8 @@ class Client:
         DumpError, UnknownClassError
             The server cannot make the view; what lies elsewhere must be uploaded.
         """
-        if isinstance(source, BaseSorting):
-            source = source.to_dict(
-                include_annotations=True, include_properties=True, recursive=True
-            )
-        request = pb.RegisterSortingRequest(
-            name=name,
-            dump=dump_to_proto(to_server(source, self._connection.target)),
-            if_revision=if_revision,
-        )
-        return self._made(self._connection.call(REGISTER_SORTING, request).sorting)
+        operation = library.register(source, name, if_revision, self._connection.target)
+        return self._made(self._connection.run(operation))
 
     def save(self, source: str | RemoteSorting, name: str, if_revision: str = "") -> RemoteSorting:
         """Copy a sorting of the server, views evaluated, into its store.
@@ -264,12 +223,11 @@ class Client:
         RemoteSorting
             The copy.
         """
-        request = pb.SaveSortingRequest(name=name, if_revision=if_revision)
         if isinstance(source, RemoteSorting):
-            request.source_name, request.source_revision = source.remote_name, source.revision
+            operation = library.save(source.remote_name, source.revision, name, if_revision)
         else:
-            request.source_name = source
-        return self._made(self._connection.call(SAVE_SORTING, request).sorting)
+            operation = library.save(source, "", name, if_revision)
+        return self._made(self._connection.run(operation))
 
     def dump(self, name: str) -> dict[str, Any]:
         """Return the dump dict of a sorting, pinned at its present revision.
@@ -277,8 +235,7 @@ class Client:
         Sortings of the server stand in it as `RemoteSorting`, so that a view can be
         loaded here; the paths of files are names below the server's roots.
         """
-        response = self._connection.call(DUMP_SORTING, pb.DumpSortingRequest(name=name))
-        return from_server(dump_from_proto(response.dump), self._connection.target)
+        return self._connection.run(library.dump(name, self._connection.target))
 
     def delete(self, name: str, if_revision: str = "") -> None:
         """Remove a sorting of the store, or a view.
@@ -295,8 +252,7 @@ class Client:
         SortingNotFoundError, RevisionMismatchError, ReadOnlyError
             There is no such sorting, it is of another revision, or below a root.
         """
-        request = pb.DeleteSortingRequest(name=name, if_revision=if_revision)
-        self._connection.call(DELETE_SORTING, request)
+        self._connection.run(library.delete(name, if_revision))
 
-    def _made(self, sorting: sorting_pb2.Sorting) -> RemoteSorting:
-        return RemoteSorting.on(self._connection, sorting_from_proto(sorting))
+    def _made(self, info: SortingInfo) -> RemoteSorting:
+        return RemoteSorting._of(self._connection, info)

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from spikewire.core.dtypes import IntArray
+import numpy as np
+from numpy.typing import DTypeLike
+
+from spikewire.core.dtypes import AnyArray
 from spikewire.core.errors import MalformedMessageError
 
 _AHEAD = 1 << 26  # 512 MiB of address space; pages that are not written cost nothing
 
 
 class Columns:
-    """int64 columns of equal length, filled from the front.
+    """Arrays of equal length, filled from the front.
 
     Parameters
     ----------
-    columns : int
-        How many there are.
+    dtypes : sequence of dtype
+        One a column.
     announced : int
         How many rows a server says will come. Up to 2**26 are allocated at once,
         more only as they come, so that a false number allocates nothing.
     """
 
-    def __init__(self, columns: int, announced: int) -> None:
+    def __init__(self, dtypes: list[DTypeLike], announced: int) -> None:
         self.announced = announced
         self.filled = 0
-        self._columns = [np.empty(min(announced, _AHEAD), dtype=np.int64) for _ in range(columns)]
+        self._columns: list[AnyArray] = [
+            np.empty(min(announced, _AHEAD), dtype=dtype) for dtype in dtypes
+        ]
 
-    def next(self, count: int) -> list[IntArray]:
+    def next(self, count: int) -> list[Any]:
         """Return room for the next `count` rows of each column, to be written to.
 
         Raises
@@ -47,7 +52,7 @@ class Columns:
         self.filled = end
         return room
 
-    def complete(self) -> list[IntArray]:
+    def complete(self) -> list[Any]:
         """Return the columns.
 
         Raises
@@ -61,7 +66,7 @@ class Columns:
             )
         return self._columns
 
-    def _grown(self, column: IntArray, size: int) -> IntArray:
-        grown = np.empty(size, dtype=np.int64)
+    def _grown(self, column: AnyArray, size: int) -> AnyArray:
+        grown = np.empty(size, dtype=column.dtype)
         grown[: self.filled] = column[: self.filled]
         return grown

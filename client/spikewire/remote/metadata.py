@@ -1,4 +1,4 @@
-"""Properties and annotations of one sorting on a server, call by call."""
+"""Properties and annotations of one sorting on a server, as operations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from spikewire.core.dtypes import AnyArray
 from spikewire.core.errors import MalformedMessageError
-from spikewire.remote.channel import Connection
+from spikewire.remote.calls import call, receive_all, send
 from spikewire.remote.methods import (
     DELETE_ANNOTATION,
     DELETE_PROPERTY,
@@ -16,6 +16,7 @@ from spikewire.remote.methods import (
     SET_ANNOTATION,
     SET_PROPERTY,
 )
+from spikewire.remote.steps import Operation
 from spikewire.v1 import sorting_service_pb2 as pb
 from spikewire.wire.properties import PropertyAssembler, property_to_slices
 from spikewire.wire.values import value_from_proto, value_to_proto
@@ -36,27 +37,24 @@ class RemoteMetadata:
 
     Parameters
     ----------
-    connection : Connection
-        The way to the server.
     name, revision : str
         The sorting, and the content whose units are meant.
     unit_count : int
         How many units it has.
     """
 
-    def __init__(self, connection: Connection, name: str, revision: str, unit_count: int) -> None:
-        self._connection = connection
+    def __init__(self, name: str, revision: str, unit_count: int) -> None:
         self._name = name
         self._revision = revision
         self._unit_count = unit_count
 
-    def get_property(self, key: str) -> Tagged:
+    def get_property(self, key: str) -> Operation[Tagged]:
         """Return the values of a property, an ndarray with one entry a unit."""
         request = pb.GetPropertyRequest(name=self._name, key=key, revision=self._revision)
         assembler = PropertyAssembler()
         etag = ""
         values: AnyArray | None = None
-        for message in self._connection.receive_all(GET_PROPERTY, request):
+        for message in (yield from receive_all(GET_PROPERTY, request)):
             etag = etag or message.etag
             complete = assembler.feed(message.slice)
             if complete is not None:
@@ -67,7 +65,7 @@ class RemoteMetadata:
             )
         return Tagged(values, etag)
 
-    def set_property(self, key: str, values: AnyArray, if_etag: str) -> Tagged:
+    def set_property(self, key: str, values: AnyArray, if_etag: str) -> Operation[Tagged]:
         """Set a property of all units."""
         slices = list(property_to_slices(key, values))  # what cannot be sent fails here
 
@@ -79,30 +77,30 @@ class RemoteMetadata:
             for piece in slices[1:]:
                 yield pb.SetPropertyRequest(slice=piece)
 
-        return Tagged(values, self._connection.send(SET_PROPERTY, requests).etag)
+        return Tagged(values, (yield from send(SET_PROPERTY, requests)).etag)
 
-    def delete_property(self, key: str, if_etag: str) -> None:
+    def delete_property(self, key: str, if_etag: str) -> Operation[None]:
         """Remove a property."""
         request = pb.DeletePropertyRequest(name=self._name, key=key, if_etag=if_etag)
-        self._connection.call(DELETE_PROPERTY, request)
+        yield from call(DELETE_PROPERTY, request)
 
-    def get_annotations(self) -> dict[str, Tagged]:
+    def get_annotations(self) -> Operation[dict[str, Tagged]]:
         """Return all annotations."""
         request = pb.GetAnnotationsRequest(name=self._name)
-        response = self._connection.call(GET_ANNOTATIONS, request)
+        response = yield from call(GET_ANNOTATIONS, request)
         return {
             annotation.key: Tagged(value_from_proto(annotation.value), annotation.etag)
             for annotation in response.annotations
         }
 
-    def set_annotation(self, key: str, value: Any, if_etag: str) -> Tagged:
+    def set_annotation(self, key: str, value: Any, if_etag: str) -> Operation[Tagged]:
         """Set an annotation."""
         request = pb.SetAnnotationRequest(
             name=self._name, key=key, value=value_to_proto(value), if_etag=if_etag
         )
-        return Tagged(value, self._connection.call(SET_ANNOTATION, request).etag)
+        return Tagged(value, (yield from call(SET_ANNOTATION, request)).etag)
 
-    def delete_annotation(self, key: str, if_etag: str) -> None:
+    def delete_annotation(self, key: str, if_etag: str) -> Operation[None]:
         """Remove an annotation."""
         request = pb.DeleteAnnotationRequest(name=self._name, key=key, if_etag=if_etag)
-        self._connection.call(DELETE_ANNOTATION, request)
+        yield from call(DELETE_ANNOTATION, request)

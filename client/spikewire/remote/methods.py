@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
@@ -13,7 +14,7 @@ from spikewire.v1 import sorting_service_pb2 as sortings
 from spikewire.v1 import spike_train_service_pb2 as trains
 
 RequestT = TypeVar("RequestT", bound=Message)
-ResponseT = TypeVar("ResponseT", bound=Message)
+ResponseT = TypeVar("ResponseT")
 
 UNARY_SECONDS = 30.0
 COPY_SECONDS = 3600.0  # the server copies a whole sorting before it answers
@@ -34,6 +35,8 @@ class Rpc(Generic[RequestT, ResponseT]):
         first one may have taken effect all the same.
     settled_by : tuple of exception classes
         Errors of a repeated call which say that the first one took effect.
+
+    A response of the type `bytes` is a serialized message, as it came.
     """
 
     service: str
@@ -48,6 +51,14 @@ class Rpc(Generic[RequestT, ResponseT]):
     def path(self) -> str:
         """What goes over the wire."""
         return f"/spikewire.v1.{self.service}/{self.method}"
+
+    @property
+    def codec(self) -> dict[str, Callable[[Any], Any] | None]:
+        """What grpc needs to know of the messages; without a deserializer it copies nothing."""
+        return {
+            "request_serializer": self.request.SerializeToString,
+            "response_deserializer": getattr(self.response, "FromString", None),
+        }
 
 
 GET_SERVER_INFO = Rpc(
@@ -129,13 +140,8 @@ GET_UNIT_SPIKE_TRAIN = Rpc(
     trains.GetUnitSpikeTrainRequest,
     trains.GetUnitSpikeTrainResponse,
 )
-GET_UNIT_SPIKE_TRAINS = Rpc(
-    _TRAINS,
-    "GetUnitSpikeTrains",
-    trains.GetUnitSpikeTrainsRequest,
-    trains.GetUnitSpikeTrainsResponse,
-)
-STREAM_SPIKES = Rpc(
-    _TRAINS, "StreamSpikes", trains.StreamSpikesRequest, trains.StreamSpikesResponse
-)
+# The bulk methods: see `spikewire.wire.cutting`.
+GET_UNIT_SPIKE_TRAINS = Rpc(_TRAINS, "GetUnitSpikeTrains", trains.GetUnitSpikeTrainsRequest, bytes)
+STREAM_SPIKES = Rpc(_TRAINS, "StreamSpikes", trains.StreamSpikesRequest, bytes)
 COUNT_SPIKES = Rpc(_TRAINS, "CountSpikes", trains.CountSpikesRequest, trains.CountSpikesResponse)
+QUERY = Rpc(_TRAINS, "Query", trains.QueryRequest, trains.QueryResponse)

@@ -1,37 +1,41 @@
-"""Reading the spikes of one revision of a sorting, across breaks of the connection."""
+"""Reading the spikes of one revision of a sorting, as operations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from spikewire.core.dtypes import IntArray
+from spikewire.core.dtypes import IntArray, SpikeVector
 from spikewire.core.errors import (
     MalformedMessageError,
-    RevisionMismatchError,
+    NotSupportedByServerError,
     ServerUnavailableError,
 )
-from spikewire.remote.backoff import Backoff
-from spikewire.remote.channel import STREAM_ATTEMPTS, Connection
-from spikewire.remote.collectors import SpikeCollector, SpikeColumns, TrainCollector
+from spikewire.remote.cache import BYTES_OF_A_SPIKE
+from spikewire.remote.calls import call
 from spikewire.remote.methods import (
     COUNT_SPIKES,
     GET_UNIT_SPIKE_TRAIN,
     GET_UNIT_SPIKE_TRAINS,
     STREAM_SPIKES,
-    Rpc,
 )
+from spikewire.remote.resources import Resources
+from spikewire.remote.spike_collector import SpikeCollector
+from spikewire.remote.steps import Ask, Operation
+from spikewire.remote.train_collector import TrainCollector
+from spikewire.remote.transfer import Transfer, check_revision
 from spikewire.v1 import spike_train_service_pb2 as pb
-from spikewire.wire.gaps import ZSTD
+from spikewire.wire.cutting import CutChunk, cut_spikes, cut_trains
+from spikewire.wire.gaps import NO_PARTS
 from spikewire.wire.unit_ids import selection_to_proto
 
-if TYPE_CHECKING:
-    from spikewire.wire.gaps import Codec
-
-StreamRequest = TypeVar("StreamRequest", pb.StreamSpikesRequest, pb.GetUnitSpikeTrainsRequest)
-StreamResponse = TypeVar("StreamResponse", pb.StreamSpikesResponse, pb.GetUnitSpikeTrainsResponse)
+_BLOCK_SPIKES = 1 << 21
+"""How many spikes are allocated together: memory in pieces of less than some 16 MiB costs
+several times as much to obtain as in larger ones."""
+_BLOCKS_OF_CACHE = 16
+"""How many blocks the cache holds at least, so that not everything leaves it at once."""
 
 
 class SegmentCounts(NamedTuple):
@@ -41,22 +45,13 @@ class SegmentCounts(NamedTuple):
     last_sample: int | None
 
 
-class Answer(Protocol):
-    """What every answer that has spikes says."""
-
-    revision: str
-
-
-CollectorT = TypeVar("CollectorT", SpikeCollector, TrainCollector)
-
-
 class SpikeReader:
     """Reads spikes; every answer must be of the revision that is pinned.
 
     Parameters
     ----------
-    connection : Connection
-        The way to the server.
+    resources : Resources
+        What the reads of a client share.
     name, revision : str
         The sorting, and its content that is pinned.
     unit_count, segment_count : int
@@ -64,104 +59,149 @@ class SpikeReader:
     """
 
     def __init__(
-        self, connection: Connection, name: str, revision: str, unit_count: int, segment_count: int
+        self, resources: Resources, name: str, revision: str, unit_count: int, segment_count: int
     ) -> None:
-        self._connection = connection
+        self._resources = resources
         self._name = name
         self._revision = revision
         self._unit_count = unit_count
         self._segment_count = segment_count
+        self._counts: dict[int, SegmentCounts] = {}
+        self._has_sessions = True
 
-    def spikes(
-        self,
-        segment_index: int | None = None,
-        start_frame: int | None = None,
-        end_frame: int | None = None,
-    ) -> SpikeColumns:
-        """Return the spikes of a window in the order of the spike vector.
-
-        Parameters
-        ----------
-        segment_index : int, optional
-            The segment; None stands for all of them.
-        start_frame, end_frame : int, optional
-            Half-open bounds.
-        """
+    def columns(
+        self, segment_index: int, start_frame: int | None = None, end_frame: int | None = None
+    ) -> Operation[tuple[IntArray, IntArray]]:
+        """Return samples and unit indices of a window, in the order of the spike vector."""
+        segments = range(segment_index, segment_index + 1)
         request = pb.StreamSpikesRequest(
             name=self._name,
             revision=self._revision,
             segment_index=segment_index,
             start_frame=start_frame,
             end_frame=end_frame,
-            accept_codecs=self._codecs(),
         )
+        collector = yield from self._spikes(request, segments, as_vector=False)
+        return collector.columns()
+
+    def vector(self) -> Operation[SpikeVector]:
+        """Return the spike vector."""
+        request = pb.StreamSpikesRequest(name=self._name, revision=self._revision)
         segments = range(self._segment_count)
-        if segment_index is not None:
-            segments = range(segment_index, segment_index + 1)
-        collector = self._collect(
-            STREAM_SPIKES,
-            request,
-            lambda announced: SpikeCollector(
-                announced, self._unit_count, segments, self._segment_count
-            ),
-        )
-        return collector.result()
+        collector = yield from self._spikes(request, segments, as_vector=True)
+        return collector.vector()
+
+    def _spikes(
+        self, request: pb.StreamSpikesRequest, segments: range, as_vector: bool
+    ) -> Operation[SpikeCollector]:
+        def begin(announced: int) -> SpikeCollector:
+            return SpikeCollector(announced, self._unit_count, segments, as_vector)
+
+        return (yield from Transfer(self._resources, request, cut_spikes, begin).run(STREAM_SPIKES))
 
     def trains(
         self,
-        unit_indices: Sequence[int] | IntArray,
+        unit_indices: Sequence[int],
         segment_index: int,
         start_frame: int | None = None,
         end_frame: int | None = None,
-    ) -> list[IntArray]:
-        """Return the trains of units in a window of a segment, in the given order."""
-        wanted = [int(unit) for unit in unit_indices]
-        distinct = list(dict.fromkeys(wanted))
-        if not distinct:
+    ) -> Operation[list[IntArray]]:
+        """Return the trains of units, none named twice, in a window of a segment."""
+        if not unit_indices:
             return []
-        if len(distinct) == 1:
-            train = self._train(distinct[0], segment_index, start_frame, end_frame)
-            if train is not None:
-                return [train] * len(wanted)
-        request = pb.GetUnitSpikeTrainsRequest(
+        begin = _beginner(unit_indices, segment_index)
+        collector = None
+        if len(unit_indices) == 1:
+            collector = yield from self._one_train(
+                unit_indices[0], segment_index, start_frame, end_frame
+            )
+        if collector is None or collector.filled < collector.announced:
+            collector = yield from self._stream_trains(
+                unit_indices, segment_index, start_frame, end_frame, begin, collector
+            )
+        return collector.trains()
+
+    def whole_trains(
+        self, unit_indices: Sequence[int], segment_index: int
+    ) -> Operation[list[list[IntArray]]]:
+        """Return the trains of units, none named twice: those together that share memory."""
+        if len(unit_indices) == 1:
+            return [(yield from self.trains(unit_indices, segment_index))]
+        counts = (yield from self.counts(segment_index)).counts[list(unit_indices)].tolist()
+        begin = _beginner(unit_indices, segment_index, self._sizes(counts))
+        collector = yield from self._stream_trains(unit_indices, segment_index, None, None, begin)
+        blocks = collector.blocks()
+        if [train.size for block in blocks for train in block] != counts:
+            raise MalformedMessageError(
+                f"the trains of {self._name!r} are not as long as the server counted them"
+            )
+        return blocks
+
+    def window(
+        self,
+        unit_indices: Sequence[int],
+        segment_index: int,
+        start_frame: int | None,
+        end_frame: int | None,
+    ) -> Operation[list[IntArray]]:
+        """Return the same as `trains`, over a session: for who will ask for more windows."""
+        request = pb.QueryRequest(
             name=self._name,
             revision=self._revision,
-            units=selection_to_proto(distinct),
+            units=selection_to_proto(unit_indices),
             segment_index=segment_index,
             start_frame=start_frame,
             end_frame=end_frame,
-            accept_codecs=self._codecs(),
         )
-        collector = self._collect(
-            GET_UNIT_SPIKE_TRAINS,
-            request,
-            lambda announced: TrainCollector(announced, distinct, segment_index),
-        )
-        trains = dict(zip(distinct, collector.result(), strict=True))
-        return [trains[unit] for unit in wanted]
+        answer: pb.QueryResponse | None = None
+        if self._has_sessions:
+            try:
+                answer = yield Ask(request)
+            except NotSupportedByServerError:
+                self._has_sessions = False
+            except ServerUnavailableError:
+                pass  # a call of its own goes through as soon as the server is back
+        if answer is None:
+            return (yield from self.trains(unit_indices, segment_index, start_frame, end_frame))
+        check_revision(self._name, self._revision, answer.revision)
+        begin = _beginner(unit_indices, segment_index)
+        collector = begin(answer.spike_count)
+        for chunk in answer.chunks:
+            collector.take(CutChunk(chunk, NO_PARTS))
+        if collector.filled < collector.announced:
+            collector = yield from self._stream_trains(
+                unit_indices, segment_index, start_frame, end_frame, begin, collector
+            )
+        return collector.trains()
 
-    def counts(self, segment_index: int) -> SegmentCounts:
-        """Return how many spikes each unit has in a segment."""
-        request = pb.CountSpikesRequest(
-            name=self._name, revision=self._revision, segment_index=segment_index
-        )
-        response = self._connection.call(COUNT_SPIKES, request)
-        self._check_revision(response)
+    def counts(self, segment_index: int) -> Operation[SegmentCounts]:
+        """Return how many spikes each unit has in a segment; asks the server once."""
+        if segment_index not in self._counts:
+            request = pb.CountSpikesRequest(
+                name=self._name, revision=self._revision, segment_index=segment_index
+            )
+            response = yield from call(COUNT_SPIKES, request)
+            check_revision(self._name, self._revision, response.revision)
+            self._counts[segment_index] = self._counts_from(response, segment_index)
+        return self._counts[segment_index]
+
+    def _counts_from(self, response: pb.CountSpikesResponse, segment_index: int) -> SegmentCounts:
         answers = [answer for answer in response.segments if answer.segment_index == segment_index]
         if len(answers) != 1 or len(answers[0].unit_counts) != self._unit_count:
             raise MalformedMessageError(
                 f"the counts of {self._name!r} are not those of its units in one segment"
             )
         (answer,) = answers
-        return SegmentCounts(
-            np.array(answer.unit_counts, dtype=np.uint64).astype(np.int64),
-            answer.last_sample if answer.HasField("last_sample") else None,
-        )
+        if max(answer.unit_counts, default=0) >= 1 << 63:
+            raise MalformedMessageError(f"the counts of {self._name!r} are beyond 63 bits")
+        counts = np.array(answer.unit_counts, dtype=np.int64)
+        counts.flags.writeable = False
+        return SegmentCounts(counts, answer.last_sample if answer.HasField("last_sample") else None)
 
-    def _train(
+    def _one_train(
         self, unit_index: int, segment_index: int, start_frame: int | None, end_frame: int | None
-    ) -> IntArray | None:
-        """Return one train in one round trip; None if it is too long for that."""
+    ) -> Operation[TrainCollector]:
+        """Return one train, or as much of it as one answer holds."""
         request = pb.GetUnitSpikeTrainRequest(
             name=self._name,
             revision=self._revision,
@@ -169,70 +209,51 @@ class SpikeReader:
             segment_index=segment_index,
             start_frame=start_frame,
             end_frame=end_frame,
-            accept_codecs=self._codecs(),
+            accept_codecs=self._resources.codecs.accepted(),
         )
-        response = self._connection.call(GET_UNIT_SPIKE_TRAIN, request)
-        self._check_revision(response)
-        if sum(response.chunk.spike_counts) < response.spike_count:
-            return None
+        response = yield from call(GET_UNIT_SPIKE_TRAIN, request)
+        check_revision(self._name, self._revision, response.revision)
         collector = TrainCollector(response.spike_count, [unit_index], segment_index)
-        collector.take(response.chunk)
-        return collector.result()[0]
+        collector.take(CutChunk(response.chunk, NO_PARTS))
+        return collector
 
-    def _collect(
+    def _stream_trains(
         self,
-        rpc: Rpc[StreamRequest, StreamResponse],
-        request: StreamRequest,
-        begin: Callable[[int], CollectorT],
-    ) -> CollectorT:
-        """Collect a stream; when it breaks, ask for the rest of it.
+        unit_indices: Sequence[int],
+        segment_index: int,
+        start_frame: int | None,
+        end_frame: int | None,
+        begin: Callable[[int], TrainCollector],
+        collector: TrainCollector | None = None,
+    ) -> Operation[TrainCollector]:
+        request = pb.GetUnitSpikeTrainsRequest(
+            name=self._name,
+            revision=self._revision,
+            units=selection_to_proto(unit_indices),
+            segment_index=segment_index,
+            start_frame=start_frame,
+            end_frame=end_frame,
+        )
+        transfer = Transfer(self._resources, request, cut_trains, begin, collector)
+        return (yield from transfer.run(GET_UNIT_SPIKE_TRAINS))
 
-        Parameters
-        ----------
-        begin : callable
-            Makes the collector when it is known how many spikes will come.
-        """
-        backoff = Backoff(STREAM_ATTEMPTS)
-        collector: CollectorT | None = None
-        while True:
-            offset = request.offset = collector.filled if collector else 0
-            is_first = True
-            try:
-                for message in self._connection.receive(rpc, request):
-                    if is_first:
-                        self._check_revision(message)
-                        collector = collector or begin(message.spike_count)
-                        self._check_announced(collector.announced, message.spike_count)
-                        is_first = False
-                    assert collector is not None
-                    chunks: Iterable[Any] = message.chunks
-                    for chunk in chunks:
-                        collector.take(chunk)
-            except ServerUnavailableError:
-                if collector and collector.filled > offset:
-                    backoff.progressed()
-                if not backoff.pause():
-                    raise
-                continue
-            if collector is None:
-                raise MalformedMessageError(
-                    f"the server ended its answer about {self._name!r} before the first message"
-                )
-            return collector
+    def _sizes(self, counts: Sequence[int]) -> list[tuple[int, int]]:
+        """Divide trains of known lengths into blocks: how many trains, with how many spikes."""
+        budget = self._resources.cache.budget
+        enough = min(_BLOCK_SPIKES, budget // BYTES_OF_A_SPIKE // _BLOCKS_OF_CACHE)
+        sizes: list[tuple[int, int]] = []
+        trains = spikes = 0
+        for count in counts:
+            trains, spikes = trains + 1, spikes + count
+            if spikes >= enough:
+                sizes.append((trains, spikes))
+                trains = spikes = 0
+        return [*sizes, (trains, spikes)] if trains else sizes
 
-    def _check_announced(self, announced: int, spike_count: int) -> None:
-        if spike_count != announced:
-            raise MalformedMessageError(
-                f"{self._name!r} had {announced} spikes before the connection broke and has "
-                f"{spike_count} since, of the same revision"
-            )
 
-    def _check_revision(self, answer: Answer) -> None:
-        if answer.revision != self._revision:
-            raise RevisionMismatchError(
-                f"{self._name!r} has changed on the server since it was opened: open it again"
-            )
-
-    def _codecs(self) -> list[Codec]:
-        # On this machine bytes are cheaper than the time that packing them takes.
-        return [] if self._connection.target.is_loopback else [ZSTD]
+def _beginner(
+    unit_indices: Sequence[int],
+    segment_index: int,
+    sizes: Sequence[tuple[int, int]] | None = None,
+) -> Callable[[int], TrainCollector]:
+    return lambda announced: TrainCollector(announced, unit_indices, segment_index, sizes)

@@ -6,8 +6,10 @@ from typing import Any
 
 from spikewire.core.dump import DIALECT, SortingReference, is_dump, map_nested
 from spikewire.core.errors import DumpError
-from spikewire.remote.remote_sorting import DUMP_CLASS
 from spikewire.remote.target import Target, parse_target
+
+DUMP_CLASS = "spikewire.bridges.spikeinterface.RemoteSorting"
+"""The class path that dumps name a remote sorting by, for ever."""
 
 _MAX_DEPTH = 100  # the wire sets a lower limit; this one only keeps cyclic dumps from a crash
 

@@ -3,42 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-import numpy as np
-
-from spikewire.core.dtypes import SPIKE_DTYPE, AnyArray, IntArray, SpikeVector, UnitId
-from spikewire.core.errors import (
-    FormatError,
-    InvalidValueError,
-    MalformedMessageError,
-    RevisionMismatchError,
-)
+from spikewire.core.dtypes import AnyArray, IntArray, SpikeVector, UnitId
+from spikewire.core.errors import InvalidValueError
 from spikewire.core.segment import BaseSortingSegment
 from spikewire.core.sorting import BaseSorting
 from spikewire.remote.channel import Connection, shared_connection
 from spikewire.remote.lazy import LazyAnnotations, LazyMapping, LazyProperties
-from spikewire.remote.metadata import RemoteMetadata
-from spikewire.remote.methods import COUNT_SPIKES, GET_SORTING
-from spikewire.remote.reader import SegmentCounts, SpikeReader
+from spikewire.remote.library import describe, describe_readable
+from spikewire.remote.references import DUMP_CLASS
+from spikewire.remote.source import RemoteSource
+from spikewire.remote.steps import Operation
 from spikewire.remote.target import parse_target, parse_url
-from spikewire.v1 import sorting_service_pb2 as pb
-from spikewire.v1.spike_train_service_pb2 import CountSpikesRequest
-from spikewire.wire.sortings import SortingInfo, sorting_from_proto
+from spikewire.wire.sortings import SortingInfo
 
 Mode = Literal["r", "r+"]
-
-DUMP_CLASS = "spikewire.bridges.spikeinterface.RemoteSorting"
+ResultT = TypeVar("ResultT")
 
 
 class RemoteSorting(BaseSorting):
     """A sorting on a server.
 
     Spikes are read when they are asked for, and are those of one revision: if the
-    content changes on the server, reads raise `RevisionMismatchError`. Properties
-    and annotations are fetched on first use and are not pinned. Safe to use from
-    many threads.
+    content changes on the server, reads raise `RevisionMismatchError`. Trains are
+    cached, within the budget of the client. Properties and annotations are fetched
+    on first use and are not pinned. Safe to use from many threads.
 
     Parameters
     ----------
@@ -65,42 +55,38 @@ class RemoteSorting(BaseSorting):
     """
 
     _dump_class = DUMP_CLASS
-    # A train costs a round trip, the trains of all units hardly more than one.
-    _reads_before_caching = 2
 
     def __init__(
         self, target: str, name: str, revision: str | None = None, mode: Mode = "r"
     ) -> None:
+        _check_mode(mode)
         connection = shared_connection(parse_target(target))
-        self._open(connection, describe(connection, name), revision, mode)
+        info = connection.run(describe_readable(name, revision))
+        self._open(connection, info, mode)
 
     @classmethod
-    def on(cls, connection: Connection, info: SortingInfo, mode: Mode = "r") -> RemoteSorting:
-        """Make the sorting that a server has just described; what `Client` calls."""
+    def on(cls, connection: Connection, name: str, mode: Mode = "r") -> RemoteSorting:
+        """Open a sorting over a connection; what `Client` calls."""
+        _check_mode(mode)
+        return cls._of(connection, connection.run(describe_readable(name)), mode)
+
+    @classmethod
+    def _of(cls, connection: Connection, info: SortingInfo, mode: Mode = "r") -> RemoteSorting:
+        """Make the sorting that a server has just described."""
         sorting = cls.__new__(cls)
-        sorting._open(connection, info, None, mode)
+        sorting._open(connection, info, mode)
         return sorting
 
-    def _open(
-        self, connection: Connection, info: SortingInfo, revision: str | None, mode: Mode
-    ) -> None:
-        if mode not in ("r", "r+"):
-            raise InvalidValueError(f"mode must be 'r' or 'r+', not {mode!r}")
-        _check_readable(connection, info)
-        _check_revision(info, revision)
-        if info.unit_ids is None or not info.sampling_frequency:
-            raise MalformedMessageError(f"the server did not describe the units of {info.name!r}")
-        super().__init__(info.sampling_frequency, info.unit_ids)
+    def _open(self, connection: Connection, info: SortingInfo, mode: Mode) -> None:
+        source = RemoteSource(connection.resources, info)
+        super().__init__(source.sampling_frequency, source.unit_ids)
         self._connection = connection
+        self._source = source
         self._remote_name = info.name
         self._revision = info.revision
         self._mode = mode
-        self._reader = SpikeReader(
-            connection, info.name, info.revision, len(info.unit_ids), len(info.t_starts)
-        )
-        self._metadata = RemoteMetadata(connection, info.name, info.revision, len(info.unit_ids))
         for index, t_start in enumerate(info.t_starts):
-            self.add_sorting_segment(RemoteSortingSegment(self._reader, index, t_start))
+            self.add_sorting_segment(RemoteSortingSegment(connection, source, index, t_start))
         self._take_metadata(info)
         self._kwargs = {
             "target": str(connection.target),
@@ -141,16 +127,20 @@ class RemoteSorting(BaseSorting):
         RevisionMismatchError
             The spikes have changed: open the sorting again.
         """
-        info = describe(self._connection, self._remote_name)
-        _check_revision(info, self._revision)
-        self._take_metadata(info)
+        self._take_metadata(self._run(describe(self._remote_name, self._revision)))
 
     def _take_metadata(self, info: SortingInfo) -> None:
+        metadata = self._source.metadata
         etags = {key: described.etag for key, described in info.properties.items()}
-        self._properties: LazyMapping = LazyProperties(etags, self._metadata.get_property)
-        self._annotations: LazyMapping = LazyAnnotations(
-            info.annotations, self._metadata.get_annotations
+        self._properties: LazyMapping = LazyProperties(
+            etags, lambda key: self._run(metadata.get_property(key))
         )
+        self._annotations: LazyMapping = LazyAnnotations(
+            info.annotations, lambda: self._run(metadata.get_annotations())
+        )
+
+    def _run(self, operation: Operation[ResultT]) -> ResultT:
+        return self._connection.run(operation)
 
     # -- writing through --------------------------------------------------------------
 
@@ -159,13 +149,14 @@ class RemoteSorting(BaseSorting):
             super()._store_property(key, values)
         else:
             etag = self._properties.etag(key)
-            self._properties.written(key, self._metadata.set_property(key, values, etag))
+            tagged = self._run(self._source.metadata.set_property(key, values, etag))
+            self._properties.written(key, tagged)
 
     def _drop_property(self, key: str) -> None:
         if self._mode == "r":
             super()._drop_property(key)
         else:
-            self._metadata.delete_property(key, self._properties.etag(key))
+            self._run(self._source.metadata.delete_property(key, self._properties.etag(key)))
             self._properties.removed(key)
 
     def _store_annotation(self, key: str, value: Any) -> None:
@@ -173,26 +164,47 @@ class RemoteSorting(BaseSorting):
             super()._store_annotation(key, value)
         else:
             etag = self._annotations.etag(key)
-            self._annotations.written(key, self._metadata.set_annotation(key, value, etag))
+            tagged = self._run(self._source.metadata.set_annotation(key, value, etag))
+            self._annotations.written(key, tagged)
 
     def _drop_annotation(self, key: str) -> None:
         if self._mode == "r":
             super()._drop_annotation(key)
         else:
-            self._metadata.delete_annotation(key, self._annotations.etag(key))
+            self._run(self._source.metadata.delete_annotation(key, self._annotations.etag(key)))
             self._annotations.removed(key)
 
-    # -- reading in one call what the base class would read segment by segment ---------
+    # -- spikes -------------------------------------------------------------------------
+
+    def _get_trains(
+        self,
+        unit_indices: Sequence[int] | IntArray,
+        segment_index: int,
+        start_frame: int | None,
+        end_frame: int | None,
+        use_cache: bool = True,
+    ) -> list[IntArray]:
+        if not use_cache:
+            return self._read_trains(unit_indices, segment_index, start_frame, end_frame)
+        trains = self._source.trains[segment_index]
+        cached = trains.cached(unit_indices, start_frame, end_frame)
+        if cached is not None:
+            return cached
+        return self._run(trains.trains(unit_indices, start_frame, end_frame))
+
+    def precompute_spike_trains(self, from_spike_vector: bool | None = None) -> None:
+        """Fetch the trains of every unit into the cache, as far as it holds them.
+
+        Parameters
+        ----------
+        from_spike_vector : bool, optional
+            Deprecated, without effect.
+        """
+        for trains in self._source.trains:
+            self._run(trains.all_trains())
 
     def _build_vector(self) -> SpikeVector:
-        columns = self._reader.spikes()
-        spikes = np.empty(len(columns.samples), dtype=SPIKE_DTYPE)
-        spikes["sample_index"] = columns.samples
-        spikes["unit_index"] = columns.unit_indices
-        ends = np.cumsum(columns.segment_counts)
-        for index, (count, end) in enumerate(zip(columns.segment_counts, ends, strict=True)):
-            spikes["segment_index"][end - count : end] = index
-        return spikes
+        return self._run(self._source.reader.vector())
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         # A copy (see core.copies.rebuild) has plain dicts in place of the lazy mappings.
@@ -203,20 +215,29 @@ class RemoteSorting(BaseSorting):
 
 
 class RemoteSortingSegment(BaseSortingSegment):
-    """One segment of a sorting on a server; every method is one call.
+    """One segment of a sorting on a server; every method asks it.
 
     Parameters
     ----------
-    reader : SpikeReader
+    connection : Connection
+        The way to the server.
+    source : RemoteSource
         Reads the sorting.
     segment_index : int
     t_start : float, optional
         Seconds.
     """
 
-    def __init__(self, reader: SpikeReader, segment_index: int, t_start: float | None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        source: RemoteSource,
+        segment_index: int,
+        t_start: float | None,
+    ) -> None:
         super().__init__(t_start)
-        self._reader = reader
+        self._connection = connection
+        self._reader = source.reader
         self._segment_index = segment_index
 
     def get_unit_spike_train(
@@ -234,32 +255,28 @@ class RemoteSortingSegment(BaseSortingSegment):
         """Return the trains of several units, in the order of `unit_ids`."""
         sorting = self._sorting()
         indices = [sorting.id_to_index(unit_id) for unit_id in unit_ids]
-        return self._reader.trains(indices, self._segment_index, start_frame, end_frame)
+        distinct = list(dict.fromkeys(indices))
+        trains = self._connection.run(
+            self._reader.trains(distinct, self._segment_index, start_frame, end_frame)
+        )
+        by_index = dict(zip(distinct, trains, strict=True))
+        return [by_index[index] for index in indices]
 
     def get_spike_columns(
         self, start_frame: int | None = None, end_frame: int | None = None
     ) -> tuple[IntArray, IntArray]:
         """Return samples and unit indices in the order of the spike vector."""
-        columns = self._reader.spikes(self._segment_index, start_frame, end_frame)
-        return columns.samples, columns.unit_indices
+        return self._connection.run(
+            self._reader.columns(self._segment_index, start_frame, end_frame)
+        )
 
     def count_spikes(self) -> IntArray:
         """Return the number of spikes of each unit."""
-        return self._counts.counts
+        return self._connection.run(self._reader.counts(self._segment_index)).counts
 
     def get_last_spike_frame(self) -> int | None:
         """Return the largest sample; None if there are no spikes."""
-        return self._counts.last_sample
-
-    @cached_property
-    def _counts(self) -> SegmentCounts:
-        return self._reader.counts(self._segment_index)
-
-
-def describe(connection: Connection, name: str) -> SortingInfo:
-    """Return what a server tells of a sorting."""
-    response = connection.call(GET_SORTING, pb.GetSortingRequest(name=name))
-    return sorting_from_proto(response.sorting)
+        return self._connection.run(self._reader.counts(self._segment_index)).last_sample
 
 
 def open_url(url: str, mode: Mode = "r") -> RemoteSorting:
@@ -276,16 +293,6 @@ def open_url(url: str, mode: Mode = "r") -> RemoteSorting:
     return RemoteSorting(str(target), name, mode=mode)
 
 
-def _check_readable(connection: Connection, info: SortingInfo) -> None:
-    if info.state in ("broken", "needs sampling frequency"):
-        # A read fails with the very class that the reader of the files raised.
-        connection.call(COUNT_SPIKES, CountSpikesRequest(name=info.name))
-        raise FormatError(f"the server could not read {info.name!r}: {info.state_detail}")
-
-
-def _check_revision(info: SortingInfo, revision: str | None) -> None:
-    if revision is not None and info.revision != revision:
-        raise RevisionMismatchError(
-            f"{info.name!r} has changed on the server: its revision is {info.revision!r}, "
-            f"not {revision!r}; without a revision, the present content is opened"
-        )
+def _check_mode(mode: str) -> None:
+    if mode not in ("r", "r+"):
+        raise InvalidValueError(f"mode must be 'r' or 'r+', not {mode!r}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 from spikewire.core.errors import ContentChangedError
 from spikewire.core.sorting import BaseSorting
+from spikewire.remote.progress import progress_bar
 from spikewire.v1 import sorting_pb2
 from spikewire.v1 import sorting_service_pb2 as pb
 from spikewire.wire.chunks import encode_spikes
@@ -17,7 +19,7 @@ Progress = Callable[[int, int], object]
 
 
 def upload_requests(
-    sorting: BaseSorting, name: str, if_revision: str, progress: Progress | None
+    sorting: BaseSorting, name: str, if_revision: str, progress: Progress | None, bar: bool
 ) -> Iterator[pb.UploadSortingRequest]:
     """Yield the header, the properties and the spikes, a segment at a time.
 
@@ -29,6 +31,8 @@ def upload_requests(
         The name that it shall have, and the revision that it may replace.
     progress : callable, optional
         Called with the spikes that were sent and those there are.
+    bar : bool
+        Whether a progress bar may be drawn instead.
 
     Raises
     ------
@@ -59,14 +63,16 @@ def upload_requests(
             yield pb.UploadSortingRequest(properties=[piece])
 
     sent = 0
-    for segment in segments:
-        samples, unit_indices = sorting.to_spike_columns(segment)
-        if len(samples) != counts[segment]:
-            raise ContentChangedError(
-                f"segment {segment} had {counts[segment]} spikes, and has {len(samples)} now"
-            )
-        for chunk in encode_spikes(samples, unit_indices, segment):
-            yield pb.UploadSortingRequest(chunks=[chunk])
-            sent += chunk.spike_count
-            if progress is not None:
-                progress(sent, sum(counts))
+    with closing(progress_bar(sum(counts), name, bar and progress is None)) as drawn:
+        for segment in segments:
+            samples, unit_indices = sorting.to_spike_columns(segment)
+            if len(samples) != counts[segment]:
+                raise ContentChangedError(
+                    f"segment {segment} had {counts[segment]} spikes, and has {len(samples)} now"
+                )
+            for chunk in encode_spikes(samples, unit_indices, segment):
+                yield pb.UploadSortingRequest(chunks=[chunk])
+                sent += chunk.spike_count
+                drawn.update(chunk.spike_count)
+                if progress is not None:
+                    progress(sent, sum(counts))

@@ -53,6 +53,14 @@ class Watchdog:
     @contextmanager
     def watch(self, cancel: Callable[[], object]) -> Iterator[Watch]:
         """Look after a stream while the block runs."""
+        watch = self.add(cancel)
+        try:
+            yield watch
+        finally:
+            self.discard(watch)
+
+    def add(self, cancel: Callable[[], object]) -> Watch:
+        """Look after a stream until it is discarded."""
         watch = Watch(cancel)
         with self._changed:
             self._watches.add(watch)
@@ -63,11 +71,12 @@ class Watchdog:
                 )
                 self._thread.start()
             self._changed.notify()
-        try:
-            yield watch
-        finally:
-            with self._changed:
-                self._watches.discard(watch)
+        return watch
+
+    def discard(self, watch: Watch) -> None:
+        """Look after a stream no longer."""
+        with self._changed:
+            self._watches.discard(watch)
 
     def _run(self) -> None:
         while True:
