@@ -15,6 +15,7 @@ import spikeinterface.extractors as sie
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import spikewire.extractors
 from spikewire.core.errors import (
     ContentChangedError,
     ContractError,
@@ -119,7 +120,7 @@ def add_series(path: Path, **content: Any) -> None:
     with h5py.File(path, "r+") as root:
         series = root.create_group("acquisition/recording")
         series.attrs["neurodata_type"] = "ElectricalSeries"
-        for name, value in content.items():
+        for name, value in {"data": np.zeros((4, 2)), "electrodes": [0, 1], **content}.items():
             series[name] = value
         if "starting_time" in series:
             series["starting_time"].attrs["rate"] = 12500.0
@@ -305,6 +306,8 @@ def test_without_the_extra(
     path: Path, monkeypatch: pytest.MonkeyPatch, mono_sorting: NumpySorting
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyfive", None)
+    monkeypatch.delitem(sys.modules, "spikewire.extractors.hdf5", raising=False)
+    monkeypatch.delattr(spikewire.extractors, "hdf5", raising=False)
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(MissingExtraError, match=r"spikewire\[nwb\]"):
         read_nwb_sorting(path)
@@ -330,6 +333,18 @@ def test_compressed_chunks(tmp_path: Path, path: Path) -> None:
     assert np.array_equal(sorting.to_spike_vector(), truth)
     train = sorting.segments[0].get_unit_spike_train(9, 100, 4000)
     assert np.array_equal(train, read_nwb_sorting(path).get_unit_spike_train(9, 0, 100, 4000))
+
+
+def test_an_attribute_that_claims_much(path: Path) -> None:
+    # Found by the test below: pyfive makes room for every value.
+    with h5py.File(path, "r+") as root:
+        root["units/spike_times"].attrs.create("words", ["a"] * 77)
+    content = path.read_bytes()
+    shape = (77).to_bytes(8, "little")
+    assert content.count(shape * 2) == 1
+    path.write_bytes(content.replace(shape * 2, (2**29).to_bytes(8, "little") * 2))
+    with pytest.raises(FormatError, match="claims 536870912 values"):
+        read_nwb_sorting(path)
 
 
 def test_links_in_circles(path: Path) -> None:

@@ -23,6 +23,7 @@ from spikewire.extractors.nwb_export import write_nwb
 from spikewire.extractors.nwb_files import (
     NwbFile,
     has_electrical_series,
+    number_attribute,
     table_properties,
 )
 from spikewire.extractors.tables import blaming, rounded, row_stretches
@@ -282,8 +283,8 @@ def _time_base(
             "recording's place as electrical_series_path"
         )
     if sampling_frequency is None:
-        resolution = float(times.attrs.get("resolution", 0.0))
-        if not resolution > 0:
+        resolution = number_attribute(times, "resolution")
+        if resolution is None or not 0 < resolution < np.inf:
             raise NeedsSamplingFrequencyError(
                 f"{file.path} states no resolution of its spike times; give sampling_frequency="
             )
@@ -303,4 +304,7 @@ def _series_times(file: NwbFile, name: str) -> tuple[float, float]:
             "sampling_frequency= and t_start= instead"
         )
     start = file.dataset(f"{name}/starting_time")
-    return float(start.attrs["rate"]), float(start[()])
+    rate = number_attribute(start, "rate")
+    if rate is None or start.shape != ():
+        raise FormatError(f"{file.path}: {name}/starting_time is not one number with a rate")
+    return rate, float(start[()])

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -62,10 +63,10 @@ class NwbFile:
         content = _Content(path)
         if content.read(len(_SIGNATURE)) != _SIGNATURE:
             raise FormatError(f"{path}: not an HDF5 file, as NWB files are")
-        pyfive = _pyfive()
+        self.hdf5 = _hdf5()
         with self.reading():
             self._size = content.seek(0, os.SEEK_END)
-            self.root = pyfive.File(content)
+            self.root = self.hdf5.File(content)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -93,7 +94,7 @@ class NwbFile:
         """The group or dataset under a name; None if there is none. Only while `reading`."""
         node = self.root
         for part in name.strip("/").split("/"):
-            if not isinstance(node, _pyfive().Group) or part not in node:
+            if not isinstance(node, self.hdf5.Group) or part not in node:
                 return None
             node = node[part]
         return node
@@ -108,7 +109,7 @@ class NwbFile:
             is stored.
         """
         dataset = self.node(name)
-        if not isinstance(dataset, _pyfive().Dataset):
+        if not isinstance(dataset, self.hdf5.Dataset):
             raise FormatError(f"{self.path}: there is no dataset {name}")
         if len(dataset.shape) > _MAX_AXES:
             raise FormatError(f"{self.path}: {name} has {len(dataset.shape)} axes")
@@ -159,7 +160,7 @@ def table_properties(file: NwbFile, table_path: str, num_units: int) -> dict[str
     properties: dict[str, AnyArray] = {}
     for name in sorted(names - _TABLE_COLUMNS):
         path = f"{table_path}/{name}"
-        if name.endswith("_index") or not isinstance(file.node(path), _pyfive().Dataset):
+        if name.endswith("_index") or not isinstance(file.node(path), file.hdf5.Dataset):
             continue
         dataset = file.dataset(path)
         if f"{name}_index" in names:
@@ -186,15 +187,12 @@ def _ragged(file: NwbFile, path: str, dataset: Any, num_units: int) -> AnyArray 
 
 
 def _plain_values(file: NwbFile, dataset: Any) -> AnyArray | None:
-    pyfive = _pyfive()
-    if pyfive.check_string_dtype(dataset.dtype):
+    if file.hdf5.is_text(dataset):
         return file.text(dataset) if len(dataset.shape) == 1 else None
     if dataset.dtype.kind not in "biuf":
         return None
     values: AnyArray = dataset[()]
-    # HDF5 has no booleans.
-    is_boolean = (pyfive.check_enum_dtype(dataset.dtype) or {}).keys() == {"FALSE", "TRUE"}
-    return values.astype(bool) if is_boolean else values
+    return values.astype(bool) if file.hdf5.is_boolean(dataset) else values
 
 
 def has_electrical_series(file: NwbFile) -> bool:
@@ -208,10 +206,15 @@ def has_electrical_series(file: NwbFile) -> bool:
             seen += 1
             if seen > _MAX_NODES:
                 raise FormatError(f"{file.path}: the groups of the file have no end")
-            if group.name != "/" or name != "specifications":
-                node = group[name]
-                groups += [node] if isinstance(node, _pyfive().Group) else []
+            node = group[name]
+            groups += [node] if isinstance(node, file.hdf5.Group) else []
     return False
+
+
+def number_attribute(node: Any, name: str) -> float | None:
+    """An attribute that is one number; None if there is no such."""
+    value = node.attrs.get(name)
+    return float(value) if isinstance(value, np.number) else None
 
 
 def is_nwb_file(path: Path) -> bool:
@@ -279,9 +282,9 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _pyfive() -> Any:
+def _hdf5() -> ModuleType:
     try:
-        import pyfive
+        from spikewire.extractors import hdf5
     except ImportError as error:
         raise MissingExtraError("NWB files need pyfive: pip install 'spikewire[nwb]'") from error
-    return pyfive
+    return hdf5
