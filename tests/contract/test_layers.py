@@ -48,7 +48,7 @@ ARROWS = {
 }
 VERSION = {"spikewire._version", "spikewire.__version__"}  # anybody may say which release it is
 # What rooms without a wire may import besides; extras are imported on use.
-NUMPY_AND = {"spikewire.core": set(), "spikewire.extractors": {"h5py", "numcodecs"}}
+NUMPY_AND = {"spikewire.core": set(), "spikewire.extractors": {"h5py", "numcodecs", "pyfive"}}
 
 
 def room_of(module: str) -> str:
