@@ -39,6 +39,7 @@ raises for the same mistake, so code written for either catches it.
     ├── RevisionExpiredError      (LookupError)
     ├── NotRecordingError         (RuntimeError)
     ├── StoreUnwritableError      (OSError)
+    ├── SpoolFullError            (OSError)
     ├── MissingExtraError         (ImportError)
     └── RemoteError               (RuntimeError)
         ├── ServerUnavailableError  (ConnectionError)
@@ -184,6 +185,10 @@ class NotRecordingError(SpikewireError, RuntimeError):
 
 class StoreUnwritableError(SpikewireError, OSError):
     """The store cannot be written: its disk is full or failing."""
+
+
+class SpoolFullError(SpikewireError, OSError):
+    """The rig's spool cannot take more: it is at its limit, or its disk is full or failing."""
 
 
 class MissingExtraError(SpikewireError, ImportError):

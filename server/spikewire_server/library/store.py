@@ -18,7 +18,7 @@ import structlog
 from numpy.typing import NDArray
 
 from spikewire.core.errors import StoreUnwritableError
-from spikewire_server.library.lock import FolderLock
+from spikewire.core.folder_lock import FolderLock
 from spikewire_server.library.object_writer import ObjectWriter
 from spikewire_server.library.removal import remove
 
@@ -58,7 +58,7 @@ class Store:
         try:
             self._objects.mkdir(parents=True, exist_ok=True)
             self._uploads.mkdir(exist_ok=True)
-            self._process_lock = FolderLock(folder / "lock")
+            self._process_lock = FolderLock(folder / "lock", "store")
         except OSError as error:
             if isinstance(error, StoreUnwritableError):
                 raise

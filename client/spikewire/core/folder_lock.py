@@ -1,4 +1,4 @@
-"""One process per store: a lock that the system releases when its holder dies."""
+"""One process per folder: a lock that the system releases when its holder dies."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class FolderLock:
     path : Path
         The lock file. It names its holder and is not removed: that it is there
         says nothing, only whether it is locked does.
+    what : str
+        What the folder is, for the message of the error.
 
     Raises
     ------
@@ -43,7 +45,7 @@ class FolderLock:
         If another process holds it; the message says which.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, what: str) -> None:
         self._file = path.open("a+", encoding="utf-8")
         try:
             _lock(self._file)
@@ -51,7 +53,7 @@ class FolderLock:
             self._file.seek(0)
             holder = self._file.read(200).strip() or "another process"
             self._file.close()
-            raise StoreUnwritableError(f"the store {path.parent} is in use by {holder}") from error
+            raise StoreUnwritableError(f"the {what} {path.parent} is in use by {holder}") from error
         self._file.truncate(0)
         self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         self._file.flush()
