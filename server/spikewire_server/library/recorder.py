@@ -6,7 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from spikewire.core.errors import SortingExistsError, UploadIncompleteError
+from spikewire.core.errors import (
+    SortingExistsError,
+    StoreUnwritableError,
+    UploadIncompleteError,
+)
 from spikewire.wire.errors import with_metadata
 from spikewire.wire.unit_ids import unit_ids_to_proto
 from spikewire_server.library.catalogue import (
@@ -121,30 +125,47 @@ class Recorder:
                         raise UploadIncompleteError(f"{name!r} is not in the store yet")
                     writer.write(index, samples, unit_indices)
             writer.finish()
-            with self._catalogue.write() as connection:
-                row = find(connection, name)
-                if row is None or row.acquisition_id != sealed.acquisition_id:
-                    raise not_found(name)
-                replace(
-                    connection,
-                    SortingRow(
-                        name=name,
-                        origin=Origin.STORE,
-                        class_name="NumpyFolderSorting",
-                        update_time=datetime.now(UTC),
-                        object_id=writer.object_id,
-                        acquisition_id=sealed.acquisition_id,
-                        revision=facts.revision,
-                        sampling_frequency=facts.sampling_frequency,
-                        unit_ids=unit_ids_to_proto(facts.unit_ids).SerializeToString(),
-                        t_starts=list(facts.t_starts),
-                        unit_count=len(facts.unit_ids),
-                        spike_count=sum(counts),
-                    ),
-                )
         except BaseException:
             writer.abort()
             raise
+        needed = False
+        try:
+            needed = self._publish(_sealed_row(name, sealed, writer.object_id, sum(counts)))
+        except StoreUnwritableError:
+            needed = True  # perhaps: if the catalogue has it not, the next start removes it
+            raise
+        finally:
+            if not needed:
+                writer.abort()
+
+    def _publish(self, row: SortingRow) -> bool:
+        """Let the name of a recording mean its copy; return whether it did not before."""
+        with self._catalogue.write() as connection:
+            present = find(connection, row.name)
+            if present is None or present.acquisition_id != row.acquisition_id:
+                raise not_found(row.name)
+            if present.origin is Origin.STORE:
+                return False
+            replace(connection, row)
+        return True
+
+
+def _sealed_row(name: str, sealed: Sealed, object_id: str, spike_count: int) -> SortingRow:
+    facts = sealed.facts
+    return SortingRow(
+        name=name,
+        origin=Origin.STORE,
+        class_name="NumpyFolderSorting",
+        update_time=datetime.now(UTC),
+        object_id=object_id,
+        acquisition_id=sealed.acquisition_id,
+        revision=facts.revision,
+        sampling_frequency=facts.sampling_frequency,
+        unit_ids=unit_ids_to_proto(facts.unit_ids).SerializeToString(),
+        t_starts=list(facts.t_starts),
+        unit_count=len(facts.unit_ids),
+        spike_count=spike_count,
+    )
 
 
 def name_taken(name: str, revision: str) -> SortingExistsError:
