@@ -53,7 +53,7 @@ class Bench:
         folders = [self.sorting(size)[0] for size in sizes]
         with (
             spikewire_remote.server(self.root, self.store) as server,
-            spikewire.connect(server.address) as client,
+            spikewire.connect(server.address, progress=False) as client,
         ):
             for folder, size in zip(folders, sizes, strict=True):
                 spikewire_remote.wait_for_index(client, folder, self.store, size)

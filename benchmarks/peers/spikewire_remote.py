@@ -31,6 +31,37 @@ def name_of(folder: Path) -> str:
     return f"bench/{folder.name}"
 
 
+class Newcomers:
+    """Clients that have just started, one after the other: nothing is cached.
+
+    Parameters
+    ----------
+    address : str
+        The server's.
+    name : str
+        The sorting that they want.
+    """
+
+    def __init__(self, address: str, name: str) -> None:
+        self._address = address
+        self._name = name
+        self._client: spikewire.Client | None = None
+
+    def connect(self) -> spikewire.Client:
+        """Return a new client; the one before leaves."""
+        self.close()
+        self._client = spikewire.connect(self._address, progress=False)
+        return self._client
+
+    def open(self) -> spikewire.RemoteSorting:
+        """Return the sorting, opened by a new client."""
+        return self.connect().open(self._name)
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+
 def wait_for_index(client: spikewire.Client, folder: Path, store: Path, spikes: int) -> None:
     """Ask for a sorting until it is indexed; what fits one chunk never is.
 

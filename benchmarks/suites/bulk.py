@@ -13,7 +13,7 @@ from benchmarks.data import Int64Array, Truth
 from benchmarks.peers import local_spikeinterface
 from benchmarks.peers.flight import FlightClient
 from benchmarks.peers.raw_tcp import TcpClient
-from benchmarks.peers.spikewire_remote import name_of
+from benchmarks.peers.spikewire_remote import Newcomers, name_of
 from benchmarks.peers.tiled_arrays import TiledClient
 from benchmarks.peers.zarr_http import ZarrClient
 from benchmarks.processes import Server
@@ -26,7 +26,8 @@ def measure(bench: Bench) -> None:
     bench.report.section(f"Whole sortings over loopback: {bench.spikes:,} spikes")
     folder, truth = bench.sorting(bench.spikes)
     with ExitStack() as stack:
-        _, client = stack.enter_context(bench.serving(bench.spikes))
+        server, _ = stack.enter_context(bench.serving(bench.spikes))
+        newcomers = stack.enter_context(closing(Newcomers(server.address, name_of(folder))))
         peers = {
             peer: stack.enter_context(Server(f"benchmarks.peers.{peer}", folder)).address
             for peer in ("flight", "raw_tcp", "zarr_http", "tiled_arrays")
@@ -34,8 +35,8 @@ def measure(bench: Bench) -> None:
         flight = stack.enter_context(closing(FlightClient(peers["flight"], truth.count)))
         tcp = stack.enter_context(closing(TcpClient(peers["raw_tcp"])))
         tasks = [
-            *our_tasks(client, folder, truth),
-            *flight_tasks(flight, truth),
+            *_our_tasks(newcomers, folder, truth),
+            *_flight_tasks(flight, truth),
             Task("raw TCP", lambda _: tcp.vector(), truth.check_columns),
             _peer("zarr over HTTP", ZarrClient(peers["zarr_http"]), truth),
             _peer("Tiled", TiledClient(peers["tiled_arrays"]), truth),
@@ -45,17 +46,18 @@ def measure(bench: Bench) -> None:
     _report(bench.report, bench.spikes, timings)
 
 
-def our_tasks(client: spikewire.Client, folder: Path, truth: Truth) -> list[Task]:
-    """Return our ways to all spikes; each run has an object that has read nothing yet."""
-
-    def fresh() -> spikewire.RemoteSorting:
-        return client.open(name_of(folder))
-
+def _our_tasks(newcomers: Newcomers, folder: Path, truth: Truth) -> list[Task]:
+    fresh = newcomers.open
     return [
         Task("vector", lambda s: s.to_spike_columns(), truth.check_columns, fresh),
         Task("structured vector", lambda s: s.to_spike_vector(), truth.check_vector, fresh),
         Task("trains", all_trains, truth.check_trains, fresh),
-        Task("open and trains", lambda _: one_by_one(fresh()), truth.check_trains),
+        Task(
+            "open and trains",
+            lambda client: one_by_one(client.open(name_of(folder))),
+            truth.check_trains,
+            newcomers.connect,
+        ),
     ]
 
 
@@ -69,8 +71,7 @@ def one_by_one(sorting: spikewire.BaseSorting) -> list[Int64Array]:
     return [sorting.get_unit_spike_train(unit_id) for unit_id in sorting.unit_ids]
 
 
-def flight_tasks(flight: FlightClient, truth: Truth) -> list[Task]:
-    """Return Flight's ways to all spikes."""
+def _flight_tasks(flight: FlightClient, truth: Truth) -> list[Task]:
     columns, one_column = truth.check_columns, truth.check_sorted
     return [
         Task("Flight", lambda _: flight.vector(), columns),

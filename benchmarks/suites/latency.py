@@ -15,7 +15,7 @@ from benchmarks.bench import Bench
 from benchmarks.data import SAMPLING_FREQUENCY, UNITS, Int64Array, WrongTransferError, read_columns
 from benchmarks.peers import local_spikeinterface
 from benchmarks.peers.echo import EchoClient
-from benchmarks.peers.spikewire_remote import name_of
+from benchmarks.peers.spikewire_remote import Newcomers, name_of
 from benchmarks.processes import Server
 from benchmarks.report import at_most
 
@@ -32,23 +32,23 @@ def measure(bench: Bench) -> None:
     samples, units = read_columns(folder)
     windows = Windows(samples, units)
     with (
-        bench.serving(bench.spikes) as (_, client),
+        bench.serving(bench.spikes) as (server, client),
         Server("benchmarks.peers.echo", folder) as echo_server,
         closing(EchoClient(echo_server.address)) as echo,
+        closing(Newcomers(server.address, name_of(folder))) as newcomers,
+        closing(Newcomers(server.address, name_of(folder))) as ever_new,
     ):
         warm, local = client.open(name_of(folder)), local_spikeinterface.load(folder)
         for sorting in (warm, local):
             for unit in range(UNITS):
                 sorting.get_unit_spike_train(unit)
-
-        def fresh() -> spikewire.RemoteSorting:
-            return client.open(name_of(folder))
+        cold = newcomers.open()
 
         kinds: dict[str, Callable[[int], float]] = {
             "echo": lambda _: _timed(lambda: echo.call(bytes(64)), _ignore),
-            "train": lambda call: windows.train(fresh(), call),
-            "whole train": lambda call: windows.whole_train(fresh(), call),
-            "batch": lambda call: windows.batch(fresh(), call),
+            "train": lambda _: windows.train(cold),
+            "whole train": lambda _: windows.whole_train(ever_new.open()),
+            "batch": lambda call: windows.batch(cold, call),
             "cached": lambda call: windows.cached(warm, call),
             "cached locally": lambda call: windows.cached(local, call),
         }
@@ -87,16 +87,18 @@ class Windows:
         self._random = np.random.default_rng(1)
         self._last = max(1, int(samples[-1]) - WINDOW_FRAMES)
 
-    def train(self, sorting: spikewire.BaseSorting, call: int) -> float:
+    def train(self, sorting: spikewire.BaseSorting) -> float:
         """Return the seconds that a window of one unit takes."""
         unit, start = self._next()
         stop = start + WINDOW_FRAMES
         return _timed(
-            lambda: sorting.get_unit_spike_train(unit, start_frame=start, end_frame=stop),
+            lambda: sorting.get_unit_spike_train(
+                unit, start_frame=start, end_frame=stop, use_cache=False
+            ),
             lambda train: self._check(train, unit, start),
         )
 
-    def whole_train(self, sorting: spikewire.BaseSorting, call: int) -> float:
+    def whole_train(self, sorting: spikewire.BaseSorting) -> float:
         """Return the seconds that all spikes of one unit take."""
         unit, _ = self._next()
         return _timed(lambda: sorting.get_unit_spike_train(unit), _ignore)
@@ -111,7 +113,7 @@ class Windows:
 
         return _timed(
             lambda: sorting.get_unit_spike_trains(
-                start_frame=start, end_frame=start + WINDOW_FRAMES
+                start_frame=start, end_frame=start + WINDOW_FRAMES, use_cache=False
             ),
             check,
         )

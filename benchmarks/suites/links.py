@@ -10,6 +10,7 @@ from benchmarks.bench import Bench
 from benchmarks.data import Int64Array
 from benchmarks.peers import spikewire_remote
 from benchmarks.peers.flight import FlightClient
+from benchmarks.peers.spikewire_remote import Newcomers, name_of
 from benchmarks.processes import Server
 from benchmarks.report import Target, at_least
 from benchmarks.rounds import Task, interleave
@@ -37,12 +38,10 @@ def _measure(
         Server("benchmarks.peers.flight", folder, "--host", link.host, within=link.within) as peer,
         closing(FlightClient(peer.address, truth.count)) as flight,
         spikewire.connect(ours.address) as client,
+        closing(Newcomers(ours.address, name_of(folder))) as newcomers,
     ):
         spikewire_remote.wait_for_index(client, folder, store, spikes)
         bits: list[int] = []
-
-        def fresh() -> spikewire.RemoteSorting:
-            return client.open(spikewire_remote.name_of(folder))
 
         def vector(sorting: spikewire.RemoteSorting) -> tuple[Int64Array, Int64Array]:
             before = link.received()
@@ -52,8 +51,8 @@ def _measure(
 
         timings = interleave(
             [
-                Task("vector", vector, truth.check_columns, fresh),
-                Task("trains", all_trains, truth.check_trains, fresh),
+                Task("vector", vector, truth.check_columns, newcomers.open),
+                Task("trains", all_trains, truth.check_trains, newcomers.open),
                 Task("Flight", lambda _: flight.vector(), truth.check_columns),
                 Task("Flight zstd", lambda _: flight.vector("zstd"), truth.check_columns),
             ],

@@ -37,10 +37,11 @@ def measure(bench: Bench) -> None:
         Server("benchmarks.peers.flight", folder) as flight_server,
         closing(EchoClient(echo_server.address)) as echo,
         closing(FlightClient(flight_server.address, truth.count)) as flight,
+        spikewire.connect(server.address, progress=False) as other,
     ):
-        shared = client.open(name_of(folder))
+        whole = other.open(name_of(folder))
         windows = [
-            shared.get_unit_spike_train(unit, end_frame=WINDOW_FRAMES).copy()
+            whole.get_unit_spike_train(unit, end_frame=WINDOW_FRAMES).copy()
             for unit in range(UNITS)
         ]
 

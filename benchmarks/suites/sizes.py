@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 import numpy as np
 
 import spikewire
 from benchmarks.bench import Bench
 from benchmarks.data import SAMPLING_FREQUENCY, Truth, WrongTransferError
-from benchmarks.peers.spikewire_remote import name_of
+from benchmarks.peers.spikewire_remote import Newcomers, name_of
 from benchmarks.processes import MemoryWatch
 from benchmarks.report import at_most
 from benchmarks.rounds import Task, interleave
@@ -43,20 +44,19 @@ def measure(bench: Bench) -> None:
 def _measure(bench: Bench, size: int) -> dict[str, float]:
     folder, truth = bench.sorting(size)
     whole = size * 16 < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 8
-    with bench.serving(size) as (_, client):
-
-        def fresh() -> spikewire.RemoteSorting:
-            return client.open(name_of(folder))
-
+    with (
+        bench.serving(size) as (server, client),
+        closing(Newcomers(server.address, name_of(folder))) as newcomers,
+    ):
         middle = truth.last[0] // 2
         unit = int(np.argmax(truth.unit_counts))
         tasks = [
-            Task("open", lambda _: fresh(), _anything),
+            Task("open", lambda _: client.open(name_of(folder)), _anything),
             Task(
                 "a minute of all units",
                 lambda s: s.to_spike_columns(start_frame=middle, end_frame=middle + _MINUTE),
                 _anything,
-                fresh,
+                newcomers.open,
             ),
             Task(
                 "a minute of one unit",
@@ -64,13 +64,13 @@ def _measure(bench: Bench, size: int) -> dict[str, float]:
                     unit, start_frame=middle, end_frame=middle + _MINUTE, use_cache=False
                 ),
                 _anything,
-                fresh,
+                newcomers.open,
             ),
         ]
         if whole:
             tasks += [
-                Task("vector", lambda s: s.to_spike_columns(), truth.check_columns, fresh),
-                Task("all trains", all_trains, truth.check_trains, fresh),
+                Task("vector", lambda s: s.to_spike_columns(), truth.check_columns, newcomers.open),
+                Task("all trains", all_trains, truth.check_trains, newcomers.open),
             ]
         timings = interleave(tasks, bench.rounds)
     # By another process, which has only found the index there.
