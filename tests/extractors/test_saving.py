@@ -1,14 +1,22 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from spikewire.core.errors import InvalidNameError, SortingExistsError, SortingFileNotFoundError
+from spikewire.core.backups import backup_path
+from spikewire.core.errors import (
+    InvalidNameError,
+    SortingExistsError,
+    SortingFileNotFoundError,
+    SortingNotFoundError,
+)
+from spikewire.core.loading import load
+from spikewire.extractors.exchange import exchange
 from spikewire.extractors.folder_metadata import existing_folder
 from spikewire.extractors.saving import (
-    backup_path,
     check_file_names,
     is_leftover,
     new_file,
@@ -51,8 +59,19 @@ def test_what_appears_meanwhile_is_refused(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["folder"]
 
 
+@pytest.fixture
+def no_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system that cannot swap two folders in one step."""
+    monkeypatch.setattr("spikewire.extractors.saving.exchange", lambda one, other: False)
+
+
 @pytest.mark.parametrize("failing", [False, True])
-def test_the_old_folder_survives_until_the_new_one_is_whole(tmp_path: Path, failing: bool) -> None:
+@pytest.mark.parametrize("exchanging", [False, True])
+def test_the_old_folder_survives_until_the_new_one_is_whole(
+    tmp_path: Path, failing: bool, exchanging: bool, request: pytest.FixtureRequest
+) -> None:
+    if not exchanging:
+        request.getfixturevalue("no_exchange")
     target = tmp_path / "folder"
     target.mkdir()
     (target / "old").write_text("old")
@@ -71,6 +90,7 @@ def test_the_old_folder_survives_until_the_new_one_is_whole(tmp_path: Path, fail
 def test_a_crash_between_the_renames_leaves_a_named_backup(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("spikewire.extractors.saving.exchange", lambda one, other: False)
     target = tmp_path / "folder"
     target.mkdir()
     (target / "old").write_text("old")
@@ -95,11 +115,14 @@ def test_a_crash_between_the_renames_leaves_a_named_backup(
     assert is_leftover(backup_path(target))
     with pytest.raises(SortingFileNotFoundError, match="spikewire-backup"):
         existing_folder(target)
+    with pytest.raises(SortingNotFoundError, match="spikewire-backup"):
+        load(target)
     with new_folder(target, overwrite=True) as folder:
         (folder / "new").write_text("new")
     assert os.listdir(tmp_path) == ["folder"]
 
 
+@pytest.mark.usefixtures("no_exchange")
 def test_a_failed_second_rename_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "folder"
     target.mkdir()
@@ -166,3 +189,16 @@ def test_keys_that_are_one_file_on_some_systems(one: str, other: str) -> None:
 
 def test_keys_that_are_file_names() -> None:
     check_file_names(["snr", "max Δ amplitude (µV)", "a.b", "console", "x-1", "com10"])
+
+
+@pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="no such call there")
+def test_two_folders_change_places_in_one_step(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_text(name)
+    if not exchange(tmp_path / "a", tmp_path / "b"):
+        pytest.skip("the file system cannot")
+    assert os.listdir(tmp_path / "a") == ["b"]
+    assert os.listdir(tmp_path / "b") == ["a"]
+    assert not exchange(tmp_path / "a", tmp_path / "absent")
+    assert os.listdir(tmp_path / "a") == ["b"]

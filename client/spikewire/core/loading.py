@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spikewire.core.backups import missing
 from spikewire.core.dump import absolute_from_folder, check_depth, is_dump, map_nested
 from spikewire.core.errors import (
     ContractError,
@@ -70,7 +71,7 @@ def load(
     if path.is_dir():
         return _load_folder(path)
     if not path.is_file():
-        raise SortingNotFoundError(f"nothing lies at {path}")
+        raise SortingNotFoundError(missing(path, "file or folder"))
     dump = _read_file(path, allow_pickle)
     return sorting_from_dict(dump, path.parent if base_folder is True else _folder(base_folder))
 

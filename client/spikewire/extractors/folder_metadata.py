@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from spikewire.core.backups import missing
 from spikewire.core.dump import to_json
 from spikewire.core.errors import FormatError, InvalidTypeError, SortingFileNotFoundError
 from spikewire.core.sorting import BaseSorting
 from spikewire.extractors.properties import read_properties, write_properties
-from spikewire.extractors.saving import backup_path
 from spikewire.extractors.tables import blaming
 from spikewire.extractors.texts import read_json_object
 
@@ -36,13 +36,7 @@ def existing_folder(path: str | os.PathLike[str]) -> Path:
         return folder
     if folder.exists():
         raise FormatError(f"{folder} is a file, where a folder was expected")
-    message = f"there is no folder {folder}"
-    if backup_path(folder).exists():
-        message += (
-            f"; a save that was to replace it was interrupted, and what was there "
-            f"before lies in {backup_path(folder)}"
-        )
-    raise SortingFileNotFoundError(message)
+    raise SortingFileNotFoundError(missing(folder, "folder"))
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

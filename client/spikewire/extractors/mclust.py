@@ -17,6 +17,7 @@ from spikewire.extractors.tables import blaming, samples_of_times
 # In the order in which SpikeInterface prefers them.
 _SUFFIXES = (".t64", ".t32", ".t", ".raw64", ".raw32")
 _TICKS_PER_SECOND = 10_000.0
+_USUAL_HEADER_BYTES = 2 * 1024
 _MAX_HEADER_BYTES = 64 * 1024
 _BEGIN, _END = b"%%BEGINHEADER", b"%%ENDHEADER"
 
@@ -118,7 +119,9 @@ def is_mclust_folder(path: Path) -> bool:
 def _time_stamps(path: Path) -> StoredArray:
     """The big-endian time stamps behind the header."""
     with open_binary(path) as file:
-        head = file.read(_MAX_HEADER_BYTES)
+        head = file.read(_USUAL_HEADER_BYTES)
+        if b"\n" not in head.partition(_END)[2]:
+            head += file.read(_MAX_HEADER_BYTES - len(head))
     header, end_mark, rest = head.partition(_END)
     end_of_line = rest.find(b"\n")
     if not header.startswith(_BEGIN) or not end_mark or end_of_line < 0:

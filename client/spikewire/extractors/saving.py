@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from spikewire.core.backups import BACKUP_SUFFIX, backup_path
 from spikewire.core.errors import InvalidNameError, SortingExistsError
+from spikewire.extractors.exchange import exchange
 
-_BACKUP_SUFFIX = ".spikewire-backup"
 _PARTIAL_SUFFIX = ".spikewire-partial"
 
 # 255 bytes is the limit of a name in most file systems; ".npy" is added to it.
@@ -25,18 +26,9 @@ _WINDOWS_DEVICES = frozenset(
 )
 
 
-def backup_path(path: Path) -> Path:
-    """Where the old sorting waits while a new one takes its place.
-
-    It is there after a save only if the machine stopped between the two renames;
-    then it is the whole old sorting.
-    """
-    return path.with_name(path.name + _BACKUP_SUFFIX)
-
-
 def is_leftover(path: Path) -> bool:
     """Whether this is a save under way or interrupted, not a sorting to list."""
-    return path.name.endswith((_BACKUP_SUFFIX, _PARTIAL_SUFFIX))
+    return path.name.endswith((BACKUP_SUFFIX, _PARTIAL_SUFFIX))
 
 
 @contextmanager
@@ -157,7 +149,10 @@ def _refuse_existing(path: Path, overwrite: bool) -> None:
 def _replace(new: Path, path: Path) -> None:
     """Put ``new`` where ``path`` is; a folder cannot be renamed onto a full one."""
     backup = backup_path(path)
-    if os.path.lexists(path):
+    if os.path.lexists(path) and exchange(new, path):
+        _sync(path.parent)
+        _remove(new)
+    elif os.path.lexists(path):
         _remove(backup)
         os.replace(path, backup)
         try:
