@@ -14,6 +14,9 @@ from spikewire.core.segment import BaseSortingSegment
 if TYPE_CHECKING:
     from spikewire.core.sorting import BaseSorting
 
+# Frames that are searched for a last spike, one stretch before the other.
+_STRETCHES = tuple(1 << bits for bits in range(13, 37, 4))
+
 
 class SegmentView(BaseSortingSegment):
     """Spikes of a parent's segment, read through the parent, so that its caches serve the view.
@@ -140,7 +143,27 @@ class SegmentView(BaseSortingSegment):
 
     def get_last_spike_frame(self) -> int | None:
         """The largest sample of the segment; None where it has no spikes."""
-        if self._unit_indices is None and self._end_frame is None and self._start_frame is None:
-            last = self._parent._last_spike_frame(self._segment_index)
+        last = self._parent._last_spike_frame(self._segment_index)
+        is_window = self._start_frame is not None or self._end_frame is not None
+        if last is None or (self._unit_indices is None and not is_window):
             return None if last is None else last - self._origin
-        return super().get_last_spike_frame()
+        # From the back, in longer and longer stretches: it is nearly always in the first.
+        end = self._end_frame
+        edge = last if end is None else min(last, end)
+        for width in _STRETCHES:
+            start = frame_bound(edge - width, "start_frame")
+            if start is None or (self._start_frame is not None and start <= self._start_frame):
+                break
+            found = self._last_between(start, end)
+            if found is not None:
+                return found
+            edge = end = start
+        return self._last_between(self._start_frame, end)
+
+    def _last_between(self, start_frame: int | None, end_frame: int | None) -> int | None:
+        """The largest sample of the view in a window of the parent's frames."""
+        last = None
+        for columns in self._parent._iter_columns(self._segment_index, start_frame, end_frame):
+            samples, _ = self._seen(*columns)
+            last = int(samples[-1]) if len(samples) else last
+        return last

@@ -117,12 +117,14 @@ class SortingSpikes(SortingTimes):
         use_cache: bool = True,
     ) -> list[IntArray]:
         cached = self._trains.get(segment_index)
+        is_whole = start_frame is None and end_frame is None
         if cached is None and use_cache:
-            cached = self._fill_cache(segment_index, len(unit_indices))
+            # A window of many units is one short read; it is no reason to read everything.
+            cached = self._fill_cache(segment_index, len(unit_indices) if is_whole else 1)
         if cached is None:
             return self._read_trains(unit_indices, segment_index, start_frame, end_frame)
         trains = [cached.train(index) for index in unit_indices]
-        if start_frame is None and end_frame is None:
+        if is_whole:
             return trains
         return [window(train, start_frame, end_frame) for train in trains]
 
