@@ -91,7 +91,7 @@ def test_any_window_is_that_of_the_spikes(large, data):
     for got, want in zip(
         ours.trains(chosen, start, end), truth.trains(chosen, start, end), strict=True
     ):
-        np.testing.assert_array_equal(got, want)
+        np.testing.assert_array_equal(got.astype(np.int64) + ours.base, want)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_odd_segments_come_back(tmp_path, samples, units):
     for got, want in zip(gathered(spikes.blocks(None, None)), (samples, units), strict=True):
         np.testing.assert_array_equal(got, want)
     for unit, train in enumerate(spikes.trains(np.arange(4), None, None)):
-        np.testing.assert_array_equal(train, samples[units == unit])
+        np.testing.assert_array_equal(train.astype(np.int64) + spikes.base, samples[units == unit])
 
 
 def test_how_the_spikes_were_cut_does_not_matter(tmp_path):
@@ -192,7 +192,7 @@ def test_damaged_spikes_are_never_served(tmp_path, part):
     np.testing.assert_array_equal(got_samples, samples)
     np.testing.assert_array_equal(got_units, units)
     for unit, train in enumerate(spikes.trains(UNITS, None, None)):
-        np.testing.assert_array_equal(train, samples[units == unit])
+        np.testing.assert_array_equal(train.astype(np.int64) + spikes.base, samples[units == unit])
     assert faults
 
 

@@ -8,7 +8,7 @@ travel beside them as exceptions.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import zstandard
@@ -38,6 +38,7 @@ NO_PARTS: Parts = MappingProxyType({})
 _PART_NAMES = ("deltas", "units", "exception_positions", "exception_gaps")
 UNSIGNED = {width: np.dtype(f"<u{width}") for width in (1, 2, 4, 8)}
 _EXCEPTION_BYTES = 12  # a position of 4 bytes and a gap of 8
+_PROBES = 2048
 _INTEGRATE_BLOCK = 32_768  # int64 of one block stay in the second-level cache
 _ZSTD_LEVEL = 1  # higher levels cost speed and save less than 5 %
 
@@ -74,14 +75,20 @@ def narrowest_width(maximum: int) -> int:
     return next(width for width in (0, 1, 2, 4, 8) if maximum < 1 << 8 * width)
 
 
-def encode_gaps(gaps: NDArray[np.uint64]) -> EncodedGaps:
+def encode_gaps(gaps: NDArray[np.unsignedinteger[Any]]) -> EncodedGaps:
     """Encode gaps at the width that costs the fewest bytes, exceptions included."""
     width = narrowest_width(int(gaps.max())) if gaps.size else 0
     cost, chosen, exception_count = gaps.size * width, width, 0
+    probe = gaps[:: gaps.size // _PROBES + 1]
     for narrower in (1, 2, 4):
         if narrower >= width:
             break
-        count = int(np.count_nonzero(gaps >> np.uint64(8 * narrower)))
+        limit = gaps.dtype.type((1 << 8 * narrower) - 1)
+        # A look at some gaps tells where a look at all of them would be in vain.
+        exceptional = np.count_nonzero(probe > limit) * _EXCEPTION_BYTES
+        if exceptional > 2 * probe.size * (width - narrower):
+            continue
+        count = int(np.count_nonzero(gaps > limit))
         if gaps.size * narrower + count * _EXCEPTION_BYTES < cost:
             cost, chosen, exception_count = (
                 gaps.size * narrower + count * _EXCEPTION_BYTES,
@@ -93,7 +100,7 @@ def encode_gaps(gaps: NDArray[np.uint64]) -> EncodedGaps:
     deltas = gaps.astype(UNSIGNED[chosen])
     if not exception_count:
         return EncodedGaps(chosen, deltas.tobytes(), 0, b"", b"")
-    positions = np.flatnonzero(gaps >> np.uint64(8 * chosen))
+    positions = np.flatnonzero(gaps > gaps.dtype.type((1 << 8 * chosen) - 1))
     deltas[positions] = 0
     return EncodedGaps(
         chosen,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from spikewire.wire.gaps import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from spikewire.wire.cutting import Parts
     from spikewire.wire.gaps import Codec, Int64Array
 
@@ -31,25 +33,28 @@ MAX_CHUNK_TRAINS = 65_536
 
 class _Piece(NamedTuple):
     unit_index: int
-    samples: Int64Array
+    samples: NDArray[np.integer[Any]]
 
 
 def encode_trains(
-    trains: Iterable[tuple[int, Int64Array]],
+    trains: Iterable[tuple[int, NDArray[np.integer[Any]]]],
     segment_index: int = 0,
     codec: Codec = PLAIN,
+    base: int = 0,
 ) -> Iterator[pb.TrainChunk]:
     """Pack the trains of many units of one segment into chunks.
 
     Parameters
     ----------
-    trains : iterable of (int, ndarray of int64)
+    trains : iterable of (int, ndarray of int64 or uint32)
         Unit index and ascending samples, in the order in which they shall
         come; read one by one, so a generator keeps memory low.
     segment_index : int
         The segment that the spikes are in.
     codec : SpikeCodec
         `PLAIN`, or `ZSTD` for slow links.
+    base : int
+        Added to every sample: narrow samples are encoded twice as fast.
 
     Yields
     ------
@@ -71,13 +76,13 @@ def encode_trains(
             start += len(piece.samples)
             room -= len(piece.samples)
             if room == 0 or len(pieces) == MAX_CHUNK_TRAINS:
-                yield _encode_chunk(pieces, segment_index, codec)
+                yield _encode_chunk(pieces, segment_index, codec, base)
                 pieces = []
                 room = MAX_CHUNK_SPIKES
             if start == len(samples):
                 break
     if pieces:
-        yield _encode_chunk(pieces, segment_index, codec)
+        yield _encode_chunk(pieces, segment_index, codec, base)
 
 
 def train_counts(chunk: pb.TrainChunk) -> tuple[list[int], list[int]]:
@@ -152,23 +157,29 @@ def _meet(numbers: Int64Array, ascending: Int64Array) -> bool:
     return bool(np.any(ascending[places[within]] == numbers[within]))
 
 
-def _descends(samples: Int64Array, starts: Int64Array) -> bool:
+def _descends(samples: NDArray[np.integer[Any]], starts: Int64Array) -> bool:
     descends = samples[1:] < samples[:-1]
     descends[starts[1:] - 1] = False  # the next train may begin anywhere
     return bool(descends.any())
 
 
-def _encode_chunk(pieces: Sequence[_Piece], segment_index: int, codec: Codec) -> pb.TrainChunk:
-    samples = np.concatenate([piece.samples for piece in pieces], dtype=np.int64)
+def _encode_chunk(
+    pieces: Sequence[_Piece], segment_index: int, codec: Codec, base: int
+) -> pb.TrainChunk:
+    samples = np.concatenate([piece.samples for piece in pieces])
+    if samples.dtype != np.uint32:
+        samples = samples.astype(np.int64, copy=False)
     counts = np.array([len(piece.samples) for piece in pieces])
     starts = (np.cumsum(counts) - counts)[counts > 0]
     bases = np.zeros(len(pieces), dtype=np.int64)
-    bases[counts > 0] = samples[starts]
+    bases[counts > 0] = samples[starts].astype(np.int64) + base
 
     if _descends(samples, starts):
         raise InvalidValueError("the samples of a train must ascend")
-    differences = np.zeros(samples.size, dtype=np.uint64)
-    np.subtract(samples[1:].view(np.uint64), samples[:-1].view(np.uint64), out=differences[1:])
+    # Modulo 2**32 or 2**64 the differences are exact as unsigned numbers.
+    unsigned = samples if samples.dtype == np.uint32 else samples.view(np.uint64)
+    differences = np.empty(samples.size, dtype=unsigned.dtype)
+    np.subtract(unsigned[1:], unsigned[:-1], out=differences[1:])
     differences[starts] = 0
     gaps = encode_gaps(differences)
 

@@ -56,7 +56,11 @@ class _ServedSegment(BaseSortingSegment):
     ) -> list[NDArray[np.int64]]:
         sorting = self._sorting()
         units = np.array([sorting.id_to_index(unit_id) for unit_id in unit_ids], dtype=np.int64)
-        return list(self._opened.spikes(self._index).trains(units, start_frame, end_frame))
+        spikes = self._opened.spikes(self._index)
+        return [
+            train.astype(np.int64) + spikes.base
+            for train in spikes.trains(units, start_frame, end_frame)
+        ]
 
     def get_spike_columns(
         self, start_frame: int | None = None, end_frame: int | None = None

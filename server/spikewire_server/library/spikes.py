@@ -22,7 +22,15 @@ _SPIKES_AT_ONCE = 16 * MAX_CHUNK_SPIKES
 
 
 class SegmentSpikes(Protocol):
-    """The spikes of one segment; windows are half-open, None leaves a side open."""
+    """The spikes of one segment; windows are half-open, None leaves a side open.
+
+    Attributes
+    ----------
+    base : int
+        What is taken off the samples of trains: those of an index are narrow.
+    """
+
+    base: int
 
     def count(self, start_frame: int | None, end_frame: int | None) -> int:
         """Return how many spikes lie in a window."""
@@ -42,8 +50,8 @@ class SegmentSpikes(Protocol):
 
     def trains(
         self, units: Int64Array, start_frame: int | None, end_frame: int | None
-    ) -> Iterator[Int64Array]:
-        """Yield the samples of each of some units in a window."""
+    ) -> Iterator[NDArray[np.integer[Any]]]:
+        """Yield the samples, less `base`, of each of some units in a window."""
 
 
 class MemorySpikes:
@@ -56,6 +64,8 @@ class MemorySpikes:
     trains : callable
         Gives the same spikes unit by unit; called when they are asked for.
     """
+
+    base = 0
 
     def __init__(self, columns: Columns, trains: Callable[[], SegmentTrains]) -> None:
         self._columns = columns
@@ -107,6 +117,8 @@ class FileSpikes:
     all_counts : callable
         Gives how many spikes each unit has in the whole segment.
     """
+
+    base = 0
 
     def __init__(
         self,
@@ -199,6 +211,7 @@ class IndexedSpikes:
     def __init__(
         self, index: SegmentIndex, without: Callable[[DamagedIndexError], SegmentSpikes]
     ) -> None:
+        self.base = index.base
         self._index = index
         self._without = without
 
@@ -241,15 +254,17 @@ class IndexedSpikes:
 
     def trains(
         self, units: Int64Array, start_frame: int | None, end_frame: int | None
-    ) -> Iterator[Int64Array]:
-        """Yield the samples of each of some units in a window."""
+    ) -> Iterator[NDArray[np.integer[Any]]]:
+        """Yield the samples, less `base`, of each of some units in a window."""
         given = 0
         try:
             for unit in units.tolist():
                 yield self._index.train(unit, start_frame, end_frame)
                 given += 1
         except DamagedIndexError as error:
-            yield from self._without(error).trains(units[given:], start_frame, end_frame)
+            spikes = self._without(error)
+            for train in spikes.trains(units[given:], start_frame, end_frame):
+                yield train.astype(np.int64) + (spikes.base - self.base)
 
     def _pieces(
         self,

@@ -70,10 +70,10 @@ class SpikeTrainServicer(rpc.SpikeTrainServiceServicer):
         opened = self._library.open(request.name, request.revision)
         window = window_of(request, request.unit, opened, one_segment=True)
         unit, (segment,) = one_unit(window), window.segments
-        ((_, train),) = window.trains(segment)
+        base, ((_, train),) = window.trains(segment)
         chunk = next(
             encode_trains(
-                [(unit, train[:MAX_CHUNK_SPIKES])], segment, _codec(request.accept_codecs)
+                [(unit, train[:MAX_CHUNK_SPIKES])], segment, _codec(request.accept_codecs), base
             )
         )
         opened.verify()
@@ -96,7 +96,8 @@ class SpikeTrainServicer(rpc.SpikeTrainServiceServicer):
         yield header.SerializeToString()
         codec = _codec(request.accept_codecs)
         for segment, skip in _segments_after(request.offset, window, counts):
-            for chunk in encode_trains(window.trains(segment, skip), segment, codec):
+            base, trains = window.trains(segment, skip)
+            for chunk in encode_trains(trains, segment, codec, base):
                 yield pb.GetUnitSpikeTrainsResponse(chunks=[chunk]).SerializeToString()
         opened.verify()
 
@@ -177,7 +178,8 @@ _END = object()
 def _query(opened: OpenedSorting, request: pb.QueryRequest) -> pb.QueryResponse:
     window = window_of(request, request.units, opened, one_segment=True)
     (segment,) = window.segments
-    chunks = islice(encode_trains(window.trains(segment), segment), MAX_QUERY_CHUNKS)
+    base, trains = window.trains(segment)
+    chunks = islice(encode_trains(trains, segment, base=base), MAX_QUERY_CHUNKS)
     answer = pb.QueryResponse(
         chunks=chunks, revision=opened.revision, spike_count=int(window.counts(segment).sum())
     )

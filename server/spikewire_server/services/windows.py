@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,6 @@ from spikewire_server.library.spikes import Columns, IndexedSpikes
 
 Int64Array = NDArray[np.int64]
 
-
 WindowRequest: TypeAlias = (
     pb.GetUnitSpikeTrainRequest
     | pb.GetUnitSpikeTrainsRequest
@@ -30,6 +29,16 @@ WindowRequest: TypeAlias = (
     | pb.CountSpikesRequest
     | pb.QueryRequest
 )
+
+
+Train = tuple[int, NDArray[np.integer[Any]]]
+
+
+class Trains(NamedTuple):
+    """Unit indices and samples, and what is taken off every sample."""
+
+    base: int
+    each: Iterator[Train]
 
 
 @dataclass(frozen=True)
@@ -58,15 +67,12 @@ class Window:
             return np.arange(len(self.opened.unit_ids), dtype=np.int64)
         return self.units
 
-    def trains(self, segment: int, skip: int = 0) -> Iterator[tuple[int, Int64Array]]:
-        """Yield unit index and samples of each unit, less the first `skip` spikes."""
+    def trains(self, segment: int, skip: int = 0) -> Trains:
+        """Return unit index and samples of each unit, less the first `skip` spikes."""
         units = self.unit_list()
-        trains = self.opened.spikes(segment).trains(units, self.start_frame, self.end_frame)
-        for unit, train in zip(units.tolist(), trains, strict=True):
-            skipped = min(skip, len(train))
-            skip -= skipped
-            if skipped < len(train) or not skipped:
-                yield unit, train[skipped:]
+        spikes = self.opened.spikes(segment)
+        trains = spikes.trains(units, self.start_frame, self.end_frame)
+        return Trains(spikes.base, _without_first(zip(units.tolist(), trains, strict=True), skip))
 
     def counts(self, segment: int) -> Int64Array:
         """Return how many spikes each unit asked for has within the bounds."""
@@ -78,9 +84,8 @@ class Window:
         if self.units is None:
             spikes = self.opened.spikes(segment)
             return spikes.last_sample(self.start_frame, self.end_frame)
-        return max(
-            (int(train[-1]) for _, train in self.trains(segment) if len(train)), default=None
-        )
+        base, trains = self.trains(segment)
+        return max((int(train[-1]) + base for _, train in trains if len(train)), default=None)
 
     def pieces(self, segment: int, skip: int = 0) -> Iterator[memoryview | Columns]:
         """Yield the spikes in time order, less the first `skip`.
@@ -119,6 +124,14 @@ class Window:
         wanted = np.zeros(len(self.opened.unit_ids), dtype=bool)
         wanted[self.units] = True
         return wanted
+
+
+def _without_first(trains: Iterable[Train], skip: int) -> Iterator[Train]:
+    for unit, train in trains:
+        skipped = min(skip, len(train))
+        skip -= skipped
+        if skipped < len(train) or not skipped:
+            yield unit, train[skipped:]
 
 
 def window_of(

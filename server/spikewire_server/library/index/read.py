@@ -67,11 +67,13 @@ class SegmentIndex:
         The table of chunks, see `layout.CHUNK_TABLE`.
     counts : ndarray of int64, shape (units,)
         How many spikes each unit has.
+    base : int
+        What is taken off the samples of the trains.
     """
 
     def __init__(self, folder: Path, segment: int, unit_count: int, facts: dict[str, Any]) -> None:
         self.spike_count = int(facts["spike_count"])
-        self._base = int(facts["base_sample"])
+        self.base = int(facts["base_sample"])
         self._dtype = np.dtype({4: "<u4", 8: "<i8"}[facts["train_width_bytes"]])
         self.chunks = _table(folder, segment, "chunks", CHUNK_TABLE)
         self.counts: Int64Array = _table(folder, segment, "counts", np.dtype("<i8"))
@@ -167,19 +169,20 @@ class SegmentIndex:
 
     def train(
         self, unit: int, start_frame: int | None = None, end_frame: int | None = None
-    ) -> Int64Array:
-        """Return the samples of one unit in a half-open window.
+    ) -> NDArray[np.integer[Any]]:
+        """Return the samples of one unit in a half-open window, less `base`.
 
-        Reads O(log n) samples and the answer.
+        Reads O(log n) samples and the answer, which is a view of the file.
         """
         end = int(self._ends[unit])
-        train = self._trains[end - int(self.counts[unit]) : end]
+        begin = end - int(self.counts[unit])
+        train = self._trains[begin:end]
         first = 0 if start_frame is None else self._search(train, start_frame)
         last = len(train) if end_frame is None else self._search(train, end_frame)
-        first_byte = (end - int(self.counts[unit]) + first) * self._dtype.itemsize
         last = max(first, last)
-        self._check_trains(first_byte, first_byte + (last - first) * self._dtype.itemsize)
-        return train[first:last].astype(np.int64) + self._base
+        size = self._dtype.itemsize
+        self._check_trains((begin + first) * size, (begin + last) * size)
+        return train[first:last]
 
     def train_count(self, unit: int, start_frame: int | None, end_frame: int | None) -> int:
         """Return how many spikes of one unit lie in a half-open window."""
@@ -191,7 +194,7 @@ class SegmentIndex:
 
     def _search(self, train: NDArray[Any], frame: int) -> int:
         limits = np.iinfo(self._dtype)
-        target = frame - self._base
+        target = frame - self.base
         if target <= limits.min:
             return 0
         if target > limits.max:
