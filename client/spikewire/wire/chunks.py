@@ -15,8 +15,8 @@ from spikewire.wire.gaps import (
     UNSIGNED,
     ZSTD,
     compress,
+    decode_samples,
     encode_gaps,
-    integrate,
     narrowest_width,
     read_parts,
 )
@@ -100,15 +100,7 @@ def decode_spikes(
     parts = read_parts(chunk, count, chunk.unit_width_bytes, cut)
     if not count:
         return
-    base = chunk.base_sample
-    integrate(parts, base, samples)
-    if samples[0] != base:
-        raise MalformedMessageError("the first gap of a chunk is not 0")
-    # Gaps are never negative, so a sum that left the range of int64 has wrapped to
-    # a smaller number. Narrow gaps cannot wrap twice: the last sum tells.
-    if samples[-1] < base or (parts.is_wide and np.any(samples[1:] < samples[:-1])):
-        raise MalformedMessageError("the samples of a chunk add up to more than 2**63 - 1")
-
+    decode_samples(parts, chunk.base_sample, samples)
     last_unit = chunk.base_unit + (int(parts.units.max()) if parts.units is not None else 0)
     if last_unit >= unit_count:
         raise MalformedMessageError(

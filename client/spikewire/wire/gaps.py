@@ -183,6 +183,23 @@ def read_parts(
     return ChunkParts(deltas, units, positions, np.frombuffer(fields[3], UNSIGNED[8]))
 
 
+def decode_samples(parts: ChunkParts, base: int, out: Int64Array) -> None:
+    """Write the samples of one run of gaps, the first of which is 0, from `base` on.
+
+    Raises
+    ------
+    MalformedMessageError
+        The first gap is not 0, or the samples add up to more than an int64 holds.
+    """
+    integrate(parts, base, out)
+    if out[0] != base:
+        raise MalformedMessageError("the first gap of a chunk is not 0")
+    # Gaps are never negative, so a sum that left the range of int64 has wrapped to
+    # a smaller number. Narrow gaps cannot wrap twice: the last sum tells.
+    if out[-1] < base or (parts.is_wide and np.any(out[1:] < out[:-1])):
+        raise MalformedMessageError("the samples of a chunk add up to more than 2**63 - 1")
+
+
 def integrate(parts: ChunkParts, base: int, out: Int64Array) -> None:
     """Write ``base + gap[0] + ... + gap[i]`` to ``out[i]``, modulo 2**64.
 
@@ -203,8 +220,7 @@ def integrate(parts: ChunkParts, base: int, out: Int64Array) -> None:
         if positions.size:
             some = slice(*np.searchsorted(positions, (start, start + block.size)))
             block[positions[some] - start] = gaps[some]
-        with np.errstate(over="ignore"):
-            block[0] += total
+        np.add(block[:1], total, out=block[:1])  # arrays wrap, numbers would warn
         np.add.accumulate(block, out=block)
         total = block[-1]
 

@@ -14,6 +14,7 @@ from spikewire.wire.gaps import (
     PLAIN,
     ZSTD,
     compress,
+    decode_samples,
     encode_gaps,
     integrate,
     read_parts,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spikewire.wire.cutting import Parts
-    from spikewire.wire.gaps import Codec, Int64Array
+    from spikewire.wire.gaps import ChunkParts, Codec, Int64Array
 
 MAX_CHUNK_TRAINS = 65_536
 """How many trains `encode_trains` puts into one chunk at most."""
@@ -125,14 +126,20 @@ def decode_trains(
     MalformedMessageError
         The chunk breaks a rule of its format.
     """
+    parts = read_parts(chunk, sum(train.size for train in trains), 0, cut)
+    filled = [place for place, train in enumerate(trains) if train.size]
+    bases = [chunk.base_samples[place] for place in filled]
+    trains = [trains[place] for place in filled]
+    if len(trains) == 1:
+        decode_samples(parts, bases[0], trains[0])
+    elif trains:
+        _decode_many(parts, np.array(bases, dtype=np.int64), trains)
+
+
+def _decode_many(parts: ChunkParts, bases: Int64Array, trains: Sequence[Int64Array]) -> None:
     counts = np.array([train.size for train in trains], dtype=np.int64)
-    parts = read_parts(chunk, int(counts.sum()), 0, cut)
-    trains = [train for train in trains if train.size]
-    if not trains:
-        return
-    bases = np.array(chunk.base_samples, dtype=np.int64)[counts > 0]
-    ends = np.cumsum(counts[counts > 0])
-    starts = ends - counts[counts > 0]
+    ends = np.cumsum(counts)
+    starts = ends - counts
     first_gaps = parts.deltas[starts] if parts.deltas is not None else np.zeros(1, np.uint8)
     if np.any(first_gaps) or _meet(starts, parts.positions):
         raise MalformedMessageError("the first gap of a train is not 0")
@@ -143,7 +150,7 @@ def decode_trains(
     moves = bases - sums[starts]
     for train, start, move in zip(trains, starts.tolist(), moves, strict=True):
         np.add(sums[start : start + train.size], move, out=train)
-    # A sum beyond int64 has wrapped to a smaller number; see decode_spikes.
+    # A sum beyond int64 has wrapped to a smaller number; see decode_samples.
     if np.any(sums[ends - 1] + moves < bases) or (
         parts.is_wide and any(np.any(train[1:] < train[:-1]) for train in trains)
     ):
