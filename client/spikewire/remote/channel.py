@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import Any, NoReturn, TypeVar
 
@@ -86,6 +86,11 @@ class Connection:
             if self._live is not None and self._live.pid == os.getpid():
                 self._live.channel.close()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed, and no call can succeed any more."""
+        return self._closed.is_set()
+
     def run(self, operation: Operation[ResultT]) -> ResultT:
         """Do what an operation asks for, step by step, and return its result.
 
@@ -163,32 +168,56 @@ class Connection:
             finally:
                 call.cancel()
 
-    def _send(self, rpc: Rpc[Any, ResponseT], requests: Iterable[Message]) -> ResponseT:
-        failures: list[Exception] = []
-        called = threading.Event()
+    def exchange(
+        self, rpc: Rpc[Any, ResponseT], requests: Callable[[Watch], Iterable[Any]]
+    ) -> Generator[ResponseT, None, None]:
+        """Stream messages both ways, without retry.
 
-        def guarded() -> Iterator[Message]:
-            # grpc runs this in a thread of its own, where an exception would be lost.
-            called.wait()
+        Parameters
+        ----------
+        rpc : Rpc
+            What to call.
+        requests : callable
+            Makes the requests; is run in another thread, and says when the server is
+            waited for.
+
+        Raises
+        ------
+        SpikewireError
+            The call failed, or the server was silent for too long.
+        Exception
+            What `requests` raised.
+        """
+        live = self._current()
+        guarded = _Guarded(requests)
+        call = live.stub(rpc, "stream_stream")(iter(guarded))
+        with live.watchdog.watch(call.cancel) as watch:
+            guarded.begin(call, watch)
             try:
-                for request in requests:
-                    watch.waiting()
-                    yield request
-                    watch.received()
-                watch.waiting()
-            except Exception as failure:
-                failures.append(failure)
+                yield from call
+            except grpc.RpcError as error:
+                guarded.check()
+                self._fail(error, rpc, watch)
+            finally:
                 call.cancel()
 
+    def _send(self, rpc: Rpc[Any, ResponseT], requests: Iterable[Message]) -> ResponseT:
+        def watched(watch: Watch) -> Iterator[Message]:
+            for request in requests:
+                watch.waiting()
+                yield request
+                watch.received()
+            watch.waiting()
+
         live = self._current()
-        call = live.stub(rpc, "stream_unary").future(guarded())
+        guarded = _Guarded(watched)
+        call = live.stub(rpc, "stream_unary").future(iter(guarded))
         with live.watchdog.watch(call.cancel) as watch:
-            called.set()
+            guarded.begin(call, watch)
             try:
                 response: ResponseT = call.result()
             except (grpc.RpcError, grpc.FutureCancelledError) as error:
-                if failures:
-                    raise failures[0] from None
+                guarded.check()
                 self._fail(error, rpc, watch)
             finally:
                 call.cancel()  # of use only if the caller was interrupted
@@ -233,6 +262,33 @@ class Connection:
                 f"{self._stall_seconds:g} s"
             ) from error
         raise error_from_rpc(error, str(self.target), rpc.method) from error
+
+
+class _Guarded:
+    """Requests that grpc takes in a thread of its own, where an exception would be lost."""
+
+    def __init__(self, requests: Callable[[Watch], Iterable[Any]]) -> None:
+        self._requests = requests
+        self._begun = threading.Event()
+        self._failure: Exception | None = None
+
+    def begin(self, call: Any, watch: Watch) -> None:
+        """Let them go out, now that there is the call that they belong to."""
+        self._call, self._watch = call, watch
+        self._begun.set()
+
+    def check(self) -> None:
+        """Raise what making them raised."""
+        if self._failure is not None:
+            raise self._failure from None
+
+    def __iter__(self) -> Iterator[Any]:
+        self._begun.wait()
+        try:
+            yield from self._requests(self._watch)
+        except Exception as failure:
+            self._failure = failure
+            self._call.cancel()
 
 
 class _Live:

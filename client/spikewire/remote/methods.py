@@ -9,11 +9,12 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.message import Message
 
 from spikewire.core.errors import SortingNotFoundError, SpikewireError
+from spikewire.v1 import acquisition_service_pb2 as acquisitions
 from spikewire.v1 import server_service_pb2 as server
 from spikewire.v1 import sorting_service_pb2 as sortings
 from spikewire.v1 import spike_train_service_pb2 as trains
 
-RequestT = TypeVar("RequestT", bound=Message)
+RequestT = TypeVar("RequestT", bound=Message | bytes)
 ResponseT = TypeVar("ResponseT")
 
 UNARY_SECONDS = 30.0
@@ -36,7 +37,7 @@ class Rpc(Generic[RequestT, ResponseT]):
     settled_by : tuple of exception classes
         Errors of a repeated call which say that the first one took effect.
 
-    A response of the type `bytes` is a serialized message, as it came.
+    A request or response of the type `bytes` is a serialized message, as it goes or came.
     """
 
     service: str
@@ -54,9 +55,9 @@ class Rpc(Generic[RequestT, ResponseT]):
 
     @property
     def codec(self) -> dict[str, Callable[[Any], Any] | None]:
-        """What grpc needs to know of the messages; without a deserializer it copies nothing."""
+        """What grpc needs to know of the messages; what has no codec is not copied."""
         return {
-            "request_serializer": self.request.SerializeToString,
+            "request_serializer": getattr(self.request, "SerializeToString", None),
             "response_deserializer": getattr(self.response, "FromString", None),
         }
 
@@ -145,3 +146,31 @@ GET_UNIT_SPIKE_TRAINS = Rpc(_TRAINS, "GetUnitSpikeTrains", trains.GetUnitSpikeTr
 STREAM_SPIKES = Rpc(_TRAINS, "StreamSpikes", trains.StreamSpikesRequest, bytes)
 COUNT_SPIKES = Rpc(_TRAINS, "CountSpikes", trains.CountSpikesRequest, trains.CountSpikesResponse)
 QUERY = Rpc(_TRAINS, "Query", trains.QueryRequest, trains.QueryResponse)
+
+_ACQUISITIONS = "AcquisitionService"
+START_ACQUISITION = Rpc(
+    _ACQUISITIONS,
+    "StartAcquisition",
+    acquisitions.StartAcquisitionRequest,
+    acquisitions.StartAcquisitionResponse,
+)
+GET_ACQUISITION = Rpc(
+    _ACQUISITIONS,
+    "GetAcquisition",
+    acquisitions.GetAcquisitionRequest,
+    acquisitions.GetAcquisitionResponse,
+)
+FINISH_ACQUISITION = Rpc(
+    _ACQUISITIONS,
+    "FinishAcquisition",
+    acquisitions.FinishAcquisitionRequest,
+    acquisitions.FinishAcquisitionResponse,
+    timeout=COPY_SECONDS,
+)
+APPEND_SPIKES = Rpc(_ACQUISITIONS, "AppendSpikes", bytes, acquisitions.AppendSpikesResponse)
+FOLLOW_SPIKES = Rpc(
+    _ACQUISITIONS,
+    "FollowSpikes",
+    acquisitions.FollowSpikesRequest,
+    acquisitions.FollowSpikesResponse,
+)
