@@ -67,6 +67,7 @@ REFERENCE: dict[str, list[tuple[str, str, str]]] = {
         (SORTING, D, "save_to_folder save_to_zarr save_to_memory"),
         (SORTING, D, "to_dict(include_features) to_dict(folder_metadata) dump(folder_metadata)"),
         (SORTING, SD, "save(name)"),
+        (SORTING, OURS, "dump(strict) dump_to_json(strict)"),
     ],
     "Times": [
         (SORTING, C, "register_recording has_recording has_time_vector get_num_samples"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from spikewire.core.errors import DumpError
 
 #: The release of SpikeInterface whose dumps ours are like.
 DIALECT = "0.105.3"
+# What JSON has no numbers for, in strict dumps: the values of an object with this one key.
+_FLOAT_KEY = "__float__"
+_TAGGED_FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 #: How deep dumps, or the values in them, may be nested.
 MAX_DEPTH = 100
 
@@ -189,6 +193,36 @@ def _python_keys(value: Any) -> Any:
     return value
 
 
-def to_json(dump: dict[str, Any]) -> str:
-    """The dump as text."""
-    return json.dumps(dump, indent=4, cls=DumpEncoder)
+def to_json(dump: dict[str, Any], strict: bool = False) -> str:
+    """The dump as text.
+
+    Parameters
+    ----------
+    dump : dict
+    strict : bool, default: False
+        Write NaN and infinities as `{"__float__": "NaN"}` and so on, so that any parser
+        of JSON (RFC 8259) takes the text; else bare, as SpikeInterface does.
+    """
+    text = json.dumps(dump, indent=4, cls=DumpEncoder)
+    if not strict:
+        return text
+    numbers_tagged = json.loads(text, parse_constant=lambda name: {_FLOAT_KEY: name})
+    return json.dumps(numbers_tagged, indent=4, allow_nan=False)
+
+
+def from_json(text: str) -> Any:
+    """What a text of `to_json` holds, strict or not.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        If the text is not JSON, or nested too deeply.
+    """
+    return json.loads(text, object_hook=_tagged_number)
+
+
+def _tagged_number(content: dict[str, Any]) -> dict[str, Any] | float:
+    name = content.get(_FLOAT_KEY)
+    if len(content) == 1 and isinstance(name, str) and name in _TAGGED_FLOATS:
+        return _TAGGED_FLOATS[name]
+    return content

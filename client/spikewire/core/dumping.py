@@ -122,6 +122,8 @@ class SortingDumps(SortingViews):
         file_path: str | os.PathLike[str],
         relative_to: str | os.PathLike[str] | bool | None = None,
         folder_metadata: str | os.PathLike[str] | None = None,
+        *,
+        strict: bool = False,
     ) -> None:
         """Write the dump dict to a file; spikes are not copied.
 
@@ -133,17 +135,25 @@ class SortingDumps(SortingViews):
             Make paths relative to this folder; True stands for the file's.
         folder_metadata : path, optional
             Deprecated: the folder of the properties.
+        strict : bool, default: False
+            For `.json` only: write NaN and infinities so that any JSON parser takes the
+            file, as `{"__float__": "NaN"}`; `load` reads both forms, SpikeInterface
+            only the default one.
 
         Raises
         ------
         InvalidValueError
-            If the file's name ends otherwise.
+            If the file's name ends otherwise, or in something else than `.json` with `strict`.
         ContractError
             If the sorting cannot be dumped so, as spikes in memory cannot.
         """
         name = os.fspath(file_path)
         if name.endswith(".json"):
-            self.dump_to_json(file_path, relative_to, folder_metadata=folder_metadata)
+            self.dump_to_json(
+                file_path, relative_to, folder_metadata=folder_metadata, strict=strict
+            )
+        elif strict:
+            raise InvalidValueError(f"strict is for dumps that end in .json: {name}")
         elif name.endswith((".pkl", ".pickle")):
             self.dump_to_pickle(file_path, relative_to, folder_metadata=folder_metadata)
         else:
@@ -157,6 +167,8 @@ class SortingDumps(SortingViews):
         include_properties: bool = False,
         include_annotations: bool = True,
         folder_metadata: str | os.PathLike[str] | None = None,
+        *,
+        strict: bool = False,
     ) -> None:
         """Write the dump dict to a JSON file; arguments as for `dump` and `to_dict`."""
         if not self.check_serializability("json"):
@@ -172,7 +184,7 @@ class SortingDumps(SortingViews):
             recursive=True,
             folder_metadata=folder_metadata,
         )
-        _write(path, to_json(dump).encode())
+        _write(path, to_json(dump, strict).encode())
 
     def dump_to_pickle(
         self,

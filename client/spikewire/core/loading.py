@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import re
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikewire.core.backups import missing
-from spikewire.core.dump import absolute_from_folder, check_depth, is_dump, map_nested
+from spikewire.core.dump import absolute_from_folder, check_depth, from_json, is_dump, map_nested
 from spikewire.core.errors import (
     ContractError,
     DumpError,
@@ -162,7 +161,7 @@ def read_json(path: Path) -> dict[str, Any]:
         If the file is not JSON, or not of an object.
     """
     try:
-        dump = json.loads(path.read_text(encoding="utf-8"))
+        dump = from_json(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise DumpError(f"{path} is not a dump: {error}") from error
     if not isinstance(dump, dict):
