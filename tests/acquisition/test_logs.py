@@ -46,6 +46,13 @@ def written(folder, maker, groups=3, size=20):
     return logs, log, records
 
 
+def unmarked(logs, folder):
+    """Close logs so that the next start has to read them; return the path of the log."""
+    logs.close()
+    (folder / f"{ID}.rows").unlink()
+    return folder / f"{ID}.log"
+
+
 def test_what_was_committed_is_read_back(folder, maker):
     logs, log, records = written(folder, maker)
     assert payloads(log) == [record.payload for record in records]
@@ -82,8 +89,7 @@ def test_a_torn_end_is_cut(folder, maker, cut):
     logs, log, records = written(folder, maker)
     size = log.size
     last = HEADER_BYTES + len(records[-1].payload)
-    logs.close()
-    path = folder / f"{ID}.log"
+    path = unmarked(logs, folder)
     path.write_bytes(path.read_bytes()[: size - last + cut])
     again = FileLogs(folder).open(ID, to_append=True)
     assert payloads(again) == [record.payload for record in records[:-1]]
@@ -114,8 +120,7 @@ def test_reading_an_ended_log_does_not_touch_it(folder, maker):
 def test_damage_to_what_was_acknowledged_is_an_error(folder, maker, record, place):
     logs, log, _ = written(folder, maker)
     offset = int(log.records.rows.offset[record])
-    logs.close()
-    path = folder / f"{ID}.log"
+    path = unmarked(logs, folder)
     content = bytearray(path.read_bytes())
     content[offset - 20 if place == "header" else offset] ^= 0x40
     path.write_bytes(content)
@@ -196,3 +201,76 @@ def test_old_logs_expire_but_for_some(folder, new_maker):
     assert len(list(folder.glob("*.log"))) == 3
     logs.expire({ids[0]}, mtime + 3600)
     assert [path.stem for path in folder.glob("*.log")] == ids[:1]
+
+
+@pytest.fixture
+def marked(folder, maker):
+    """A log whose table was saved in several parts, and that is longer than it."""
+    logs = FileLogs(folder, journal_bytes=2_000)
+    log = logs.create(ID, maker.first())
+    records = []
+    for _ in range(12):
+        records += batches(maker, 1, size=200)
+        logs.commit({log: records[-1:]})
+    logs._syncing.submit(lambda: None).result()
+    payload = (3).to_bytes(8, "little")
+    epoch = Record(Kind.EPOCH, maker.sequence, payload, checksum(Kind.EPOCH, payload), maker.spikes)
+    logs.commit({log: [epoch, *batches(maker, 1)]})
+    return log
+
+
+def same(log, other):
+    for column, expected in zip(other.records.rows, log.records.rows, strict=True):
+        np.testing.assert_array_equal(column, expected)
+    assert (other.mark, other.started) == (log.mark, log.started)
+    assert payloads(other) == payloads(log)
+    return True
+
+
+def test_a_saved_table_needs_no_reading(folder, marked, monkeypatch):
+    assert (folder / f"{ID}.rows").stat().st_size > 12 * 40
+    read = []
+    monkeypatch.setattr(
+        "spikewire_server.acquisition.recovery._is_next",
+        lambda header, *_: read.append(header) or True,
+    )
+    again = FileLogs(folder).open(ID, to_append=False)
+    assert len(read) < 6
+    assert same(marked, again)
+
+
+def test_a_log_grows_on_behind_a_saved_table(folder, marked, maker):
+    logs = FileLogs(folder)
+    log = logs.open(ID, to_append=True)
+    for count in (1, 200):
+        logs.commit({log: batches(maker, count)})
+    logs.close()
+    assert same(log, FileLogs(folder).open(ID, to_append=False))
+
+
+@pytest.mark.parametrize("place", [0, 10, 60, 0.5, -1])
+def test_a_damaged_table_is_made_up_for(folder, marked, place):
+    path = folder / f"{ID}.rows"
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content)) if place == 0.5 else place] ^= 1
+    path.write_bytes(content)
+    logs = FileLogs(folder)
+    log = logs.open(ID, to_append=True)
+    assert same(marked, log)
+    logs.commit({log: []})
+    logs.close()
+    assert same(marked, FileLogs(folder).open(ID, to_append=False))
+
+
+def test_a_log_that_is_shorter_than_its_table_says_is_damaged(folder, marked):
+    path = folder / f"{ID}.log"
+    path.write_bytes(path.read_bytes()[:3_000])
+    for journal in folder.glob("*.journal"):
+        journal.unlink()
+    with pytest.raises(FormatError, match="damaged"):
+        FileLogs(folder).open(ID, to_append=True)
+
+
+def test_the_table_goes_with_the_log(folder, marked):
+    FileLogs(folder).remove(ID)
+    assert list(folder.glob(f"{ID}*")) == []

@@ -22,7 +22,8 @@ from spikewire_server.acquisition.record import (
     pack_header,
     unpack_header,
 )
-from spikewire_server.acquisition.recovery import read_records
+from spikewire_server.acquisition.recovery import Found, read_records
+from spikewire_server.acquisition.row_file import Mark, RowFile
 from spikewire_server.acquisition.table import RecordTable
 
 log = structlog.get_logger(__name__)
@@ -61,9 +62,13 @@ class FileLog:
         self._reader = os.open(path, os.O_RDONLY | _BINARY)
         weakref.finalize(self, os.close, self._reader).atexit = False
         self._seek_lock = threading.Lock()
-        with path.open("rb", buffering=1 << 20) as file:
-            for header, offset, payload in read_records(file, self.acquisition_id):
-                self._count(header.record._replace(payload=payload), offset, header.time_ns)
+        self._row_file = RowFile(rows_path(path))
+        self._recover(path)
+
+    @property
+    def mark(self) -> Mark:
+        """How far it is now."""
+        return Mark(self.records.next_sequence, self.size, self.epoch)
 
     def read(self, first: int, stop: int) -> list[memoryview]:
         """Return the payloads of the records `first` to `stop`, exclusive."""
@@ -143,6 +148,39 @@ class FileLog:
         """Wait until what was written is on disk."""
         sync_data(self._writer)
 
+    def save_rows(self, mark: Mark) -> None:
+        """Let the next start begin to read at a mark, up to which all is on disk.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or failing.
+        """
+        self._row_file.save(self.records, mark)
+
+    def _recover(self, path: Path) -> None:
+        mark = self._row_file.load(self.records)
+        with path.open("rb", buffering=1 << 20) as file:
+            if mark.size:
+                self._take_up(next(read_records(file, self.acquisition_id), None))
+                self.size, self.epoch = mark.size, mark.epoch
+            if os.fstat(file.fileno()).st_size < mark.size:
+                raise self._damaged()
+            for found in read_records(
+                file,
+                self.acquisition_id,
+                mark.next_sequence,
+                self.records.spike_count,
+                mark.size,
+            ):
+                self._take_up(found)
+
+    def _take_up(self, found: Found | None) -> None:
+        if found is None:
+            raise self._damaged()
+        record = found.header.record._replace(payload=found.payload)
+        self._count(record, found.offset, found.header.time_ns)
+
     def _count(self, record: Record, offset: int, time_ns: int) -> None:
         if record.kind is Kind.STARTED:
             self.started, self.start_time_ns = record.payload, time_ns
@@ -164,3 +202,8 @@ class FileLog:
 
     def _damaged(self) -> FormatError:
         return FormatError(f"the log of the acquisition {self.acquisition_id} is damaged")
+
+
+def rows_path(path: Path) -> Path:
+    """Return where the table of a log is kept."""
+    return path.with_suffix(".rows")

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from spikewire.core.errors import RevisionExpiredError
-from spikewire_server.acquisition.file_log import FileLog
+from spikewire_server.acquisition.file_log import FileLog, rows_path
 from spikewire_server.acquisition.journal import (
     Entry,
     Journal,
@@ -23,6 +23,7 @@ from spikewire_server.acquisition.journal import (
 )
 from spikewire_server.acquisition.log import SpikeLog
 from spikewire_server.acquisition.record import Record
+from spikewire_server.acquisition.row_file import Mark
 from spikewire_server.library.object_writer import sync_folder, writing
 from spikewire_server.library.removal import remove
 
@@ -91,7 +92,9 @@ class FileLogs:
 
     def remove(self, acquisition_id: str) -> None:
         """Remove a log; who reads it reads on."""
-        remove(self._path(acquisition_id))
+        path = self._path(acquisition_id)
+        remove(path)
+        remove(rows_path(path))
 
     def commit(self, groups: Mapping[SpikeLog, Sequence[Record]]) -> dict[SpikeLog, OSError]:
         """Append records to logs and make them durable: of each log all, or none."""
@@ -125,13 +128,14 @@ class FileLogs:
             with suppress(OSError):
                 if path.stem not in keep and path.stat().st_mtime < before:
                     path.unlink()
+                    rows_path(path).unlink(missing_ok=True)
                     log.info("log expired", acquisition=path.stem)
 
     def close(self) -> None:
         """Sync the logs, so that the journal is not needed any more."""
         self._syncing.shutdown()
         self._journal.close()
-        _retire(self._journal.path, list(self._unsynced))
+        _retire(self._journal.path, self._marks())
 
     def _rotate(self) -> None:
         """Begin the next file of the journal; this one goes when the logs are synced."""
@@ -141,9 +145,12 @@ class FileLogs:
             log.warning("journal not rotated", error=error.strerror)
             return
         self._journal.close()
-        self._syncing.submit(_retire, self._journal.path, list(self._unsynced))
+        self._syncing.submit(_retire, self._journal.path, self._marks())
         self._journal = following
         self._unsynced.clear()
+
+    def _marks(self) -> list[tuple[FileLog, Mark]]:
+        return [(target, target.mark) for target in self._unsynced]
 
     def _replay(self) -> None:
         """Put back into the logs what a crash of the machine took from them."""
@@ -173,11 +180,17 @@ class FileLogs:
         return self._folder / (acquisition_id + _SUFFIX)
 
 
-def _retire(journal: Path, logs: list[FileLog]) -> None:
+def _retire(journal: Path, marks: list[tuple[FileLog, Mark]]) -> None:
     """Sync logs, and remove the file of the journal that was there for them."""
     try:
-        for target in logs:
+        for target, _ in marks:
             target.sync()
         journal.unlink()
     except OSError as error:  # it stays until the next start, which puts back what is in it
         log.error("log not synced, journal kept", journal=journal.name, error=error.strerror)
+        return
+    try:
+        for target, mark in marks:
+            target.save_rows(mark)
+    except OSError as error:  # the next start takes longer
+        log.warning("table of a log not saved", error=error.strerror)

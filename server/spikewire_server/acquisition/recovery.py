@@ -34,22 +34,26 @@ class Found(NamedTuple):
     payload: bytes
 
 
-def read_records(file: BinaryIO, acquisition_id: str) -> Iterator[Found]:
+def read_records(
+    file: BinaryIO, acquisition_id: str, sequence: int = 1, first_spike: int = 0, offset: int = 0
+) -> Iterator[Found]:
     """Yield the records of a log up to its torn end.
 
     Parameters
     ----------
     file : binary file
-        The log, at its beginning.
+        The log.
     acquisition_id : str
         For the error's message.
+    sequence, first_spike, offset : int
+        Where to begin: at the record of this sequence, with so many spikes and bytes before it.
 
     Raises
     ------
     FormatError
         If a record that was acknowledged is damaged.
     """
-    sequence, first_spike, offset = 1, 0, 0
+    file.seek(offset)
     while True:
         header = unpack_header(file.read(HEADER_BYTES))
         payload = file.read(header.payload_bytes) if header is not None else b""

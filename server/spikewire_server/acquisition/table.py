@@ -42,7 +42,8 @@ class Rows(NamedTuple):
         return Rows(*(change(column) for column in self))
 
 
-_TYPES = ("<i8", "<u4", "<u4", "u1", "<i8", "<u4", "<u4", "<i8", "<i8")
+TYPES = ("<i8", "<u4", "<u4", "u1", "<i8", "<u4", "<u4", "<i8", "<i8")
+"""The types of the columns."""
 
 
 class RecordTable:
@@ -53,7 +54,7 @@ class RecordTable:
     """
 
     def __init__(self) -> None:
-        self._columns = Rows(*map(_empty, _TYPES))
+        self._columns = Rows(*map(_empty, TYPES))
         self._count = 0
 
     def __len__(self) -> int:
@@ -90,11 +91,19 @@ class RecordTable:
         columns, row = self._columns, sequence - 2
         return int(columns.first_spike[row]) + int(columns.spikes[row])
 
+    def extend(self, rows: Rows) -> None:
+        """Add the next records."""
+        count = self._count + len(rows.kind)
+        before: tuple[NDArray[Any], ...] = self.rows
+        behind: tuple[NDArray[Any], ...] = rows
+        self._columns = Rows(*map(_joined, before, behind))
+        self._count = count
+
     def append(self, record: Record, offset: int) -> None:
         """Add the next record, whose payload lies at an offset."""
         row = self._count
         if row == len(self._columns.kind):
-            self._columns = self._columns.each(_twice_as_long)
+            self._columns = self._columns.each(_longer)
         columns = self._columns
         columns.offset[row] = offset
         columns.length[row] = len(record.payload)
@@ -112,5 +121,9 @@ def _empty(dtype: str) -> NDArray[Any]:
     return np.empty(64, dtype)
 
 
-def _twice_as_long(column: NDArray[Any]) -> NDArray[Any]:
-    return np.concatenate([column, np.empty_like(column)])
+def _longer(column: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate([column, np.empty(len(column) + 64, column.dtype)])
+
+
+def _joined(column: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate([column, other], dtype=column.dtype)
