@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import datetime
 import io
 import json
 import re
@@ -168,7 +169,38 @@ def mclust(folder: Path) -> Stored:
     return Stored(lambda: se.read_mclust(folder, RATE), sizes)
 
 
-WRITERS = [npz, npz_folder, numpy_folder, phy, alf, tridesclous, mda, neuroscope, mclust]
+def zarr(folder: Path) -> Stored:
+    in_memory().save(folder=folder / "a", format="zarr")
+    spikes = folder / "a.zarr" / "spikes"
+    columns = {"times": spikes / "sample_index", "labels": spikes / "unit_index"}
+    sizes = {
+        name: sum(path.stat().st_size for path in column.iterdir())
+        for name, column in columns.items()
+    }
+    sizes["chunk"] = sum((column / "0").stat().st_size for column in columns.values())
+    return Stored(lambda: se.read_zarr(folder / "a.zarr"), sizes)
+
+
+def nwb(folder: Path) -> Stored:
+    start = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+    se.NwbSortingExtractor.write_sorting(in_memory(), folder / "a.nwb", start)
+    sizes = {"times": 8 * SPIKES, "train": 8 * np.count_nonzero(LABELS == 3)}
+    return Stored(lambda: se.read_nwb_sorting(folder / "a.nwb"), sizes)
+
+
+WRITERS = [
+    npz,
+    npz_folder,
+    numpy_folder,
+    zarr,
+    phy,
+    alf,
+    tridesclous,
+    mda,
+    neuroscope,
+    mclust,
+    nwb,
+]
 
 
 def table() -> dict[str, dict[str, str]]:

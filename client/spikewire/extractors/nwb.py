@@ -19,6 +19,7 @@ from spikewire.core.errors import (
 )
 from spikewire.core.segment import BaseSortingSegment
 from spikewire.core.sorting import BaseSorting
+from spikewire.extractors.files import Column
 from spikewire.extractors.nwb_export import write_nwb
 from spikewire.extractors.nwb_files import (
     NwbFile,
@@ -93,6 +94,7 @@ class NwbSortingExtractor(BaseSorting):
             rate, start = _time_base(
                 file, times, electrical_series_path, sampling_frequency, t_start
             )
+            column = file.column(times)
             properties = {}
             if load_unit_properties:
                 properties = table_properties(file, unit_table_path, len(unit_ids))
@@ -101,7 +103,7 @@ class NwbSortingExtractor(BaseSorting):
             for key, values in properties.items():
                 self.set_property(key, values)
         self.add_sorting_segment(
-            NwbSortingSegment(file, times, bounds, self.get_sampling_frequency(), start)
+            NwbSortingSegment(path, column, bounds, self.get_sampling_frequency(), start)
         )
         given = {
             "electrical_series_path": electrical_series_path,
@@ -171,9 +173,9 @@ class NwbSortingSegment(BaseSortingSegment):
 
     Parameters
     ----------
-    file : NwbFile
-    times : pyfive.Dataset
-        The column.
+    path : Path
+        The file that errors name.
+    times : Column
     bounds : list of int, units + 1
         Where each unit begins in it, and where the last one ends.
     sampling_frequency, t_start : float
@@ -182,14 +184,14 @@ class NwbSortingSegment(BaseSortingSegment):
 
     def __init__(
         self,
-        file: NwbFile,
-        times: Any,
+        path: Path,
+        times: Column,
         bounds: list[int],
         sampling_frequency: float,
         t_start: float,
     ) -> None:
         super().__init__(t_start=t_start)
-        self._file = file
+        self._path = path
         self._column = times
         self._bounds = bounds
         self._sampling_frequency = sampling_frequency
@@ -215,7 +217,7 @@ class NwbSortingSegment(BaseSortingSegment):
         self, start_frame: int | None = None, end_frame: int | None = None
     ) -> tuple[IntArray, IntArray]:
         """Every spike in [start_frame, end_frame), ties in the order of the units."""
-        samples = self._samples(self._file.read(self._column, 0, self._bounds[-1]))
+        samples = self._samples(self._column.read(0, self._bounds[-1]))
         units = np.repeat(np.arange(len(self._bounds) - 1), np.diff(self._bounds))
         order = np.argsort(samples, kind="stable")
         samples, units = samples[order], units[order]
@@ -231,18 +233,18 @@ class NwbSortingSegment(BaseSortingSegment):
     def get_last_spike_frame(self) -> int | None:
         """The largest sample; None where there is none."""
         latest = [
-            self._file.read(self._column, start, stop).max()
+            self._column.read(start, stop).max()
             for start, stop in row_stretches(0, self._bounds[-1])
         ]
         return int(self._samples(np.array(latest)).max()) if latest else None
 
     def _times(self, unit_id: UnitId) -> FloatArray:
         index = self._sorting().id_to_index(unit_id)
-        times = self._file.read(self._column, *self._bounds[index : index + 2]).astype(np.float64)
+        times = self._column.read(*self._bounds[index : index + 2]).astype(np.float64)
         return np.sort(times) if (times[1:] < times[:-1]).any() else times
 
     def _samples(self, times: FloatArray) -> IntArray:
-        return rounded((times - self._frame_0) * self._sampling_frequency, self._file.path)
+        return rounded((times - self._frame_0) * self._sampling_frequency, self._path)
 
 
 def _unit_ids(file: NwbFile, table_path: str) -> AnyArray:

@@ -26,7 +26,7 @@ from spikewire.core.errors import (
     SortingFileNotFoundError,
     SpikewireError,
 )
-from spikewire.extractors.files import open_binary, stamp_of
+from spikewire.extractors.files import Column, StoredArray, open_binary, stamp_of
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # Deflate shrinks to a thousandth at best.
@@ -122,11 +122,13 @@ class NwbFile:
             )
         return dataset
 
-    def read(self, dataset: Any, start: int, stop: int) -> AnyArray:
-        """Items ``start`` to ``stop`` of a one-dimensional dataset."""
-        with self.reading():
-            values: AnyArray = dataset[start:stop]
-        return values
+    def column(self, dataset: Any) -> Column:
+        """A one-dimensional dataset, to be read in pieces. Only while `reading`."""
+        if dataset.id.layout_class == _CONTIGUOUS and dataset.size:
+            # pyfive reads four megabytes for one number.
+            offset = self.root.userblock_size + int(dataset.id.data_offset)
+            return StoredArray(self.path, dataset.dtype, dataset.shape, offset=offset)
+        return _ChunkedColumn(self, dataset)
 
     def text(self, dataset: Any) -> AnyArray:
         """A column of strings. Only while `reading`."""
@@ -227,6 +229,22 @@ def is_nwb_file(path: Path) -> bool:
             return file.node("units/spike_times") is not None
     except (FormatError, MissingExtraError):
         return True
+
+
+class _ChunkedColumn:
+    """A one-dimensional dataset in chunks."""
+
+    def __init__(self, file: NwbFile, dataset: Any) -> None:
+        self._file = file
+        self._dataset = dataset
+        self.size = int(dataset.shape[0])
+        self.dtype: np.dtype[Any] = dataset.dtype
+
+    def read(self, start: int, stop: int) -> AnyArray:
+        """Items ``start`` to ``stop``."""
+        with self._file.reading():
+            values: AnyArray = self._dataset[start:stop]
+        return values
 
 
 class _Content(io.RawIOBase):
