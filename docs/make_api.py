@@ -82,6 +82,7 @@ REFERENCE: dict[str, list[tuple[str, str, str]]] = {
         (NUMPY, SD, "from_times_labels"),
         (NUMPY, D, "from_extractor from_dict"),
         (TOP, C, "generate_sorting"),
+        (f"{TOP}.core.generate", C, "SortingGenerator"),
     ],
     "Sortings in files": [
         (TOP, SC, "NpzSortingExtractor read_npz_sorting"),
