@@ -48,9 +48,15 @@ class Script:
         self.breaks: list[int] = []
         # How the next calls fail.
         self.failures: list[Exception | grpc.StatusCode] = []
+        # Methods that the server does not know.
+        self.lacks: set[str] = set()
+        # Is called with a method before each answer of it.
+        self.before = lambda method: None
         self.announced: int | None = None
         self.messages: list | None = None
         self.silent_after: int | None = None
+        # How many spikes of a train an answer of a session holds at most.
+        self.most: int | None = None
         self.released = threading.Event()
 
     def revision(self) -> str:
@@ -58,6 +64,14 @@ class Script:
 
     def asked(self, method: str) -> list:
         return [request for name, request in self.requests if name == method]
+
+
+def window_of(request):
+    """The two bounds of a request, None where it has none."""
+    return [
+        getattr(request, bound) if request.HasField(bound) else None
+        for bound in ("start_frame", "end_frame")
+    ]
 
 
 class Scripted:
@@ -68,6 +82,9 @@ class Scripted:
 
     def begin(self, method, request, context):
         self.script.requests.append((method, request))
+        if method in self.script.lacks:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, "an older server")
+        self.script.before(method)
         if not self.script.failures:
             return
         failure = self.script.failures.pop(0)
@@ -123,7 +140,10 @@ class FakeTrains(Scripted, spike_train_service_pb2_grpc.SpikeTrainServiceService
         script = self.script
         units = list(request.units.unit_indices.values)
         segment = request.segment_index
-        trains = [(unit, script.sorting.get_unit_spike_train(unit, segment)) for unit in units]
+        trains = [
+            (unit, script.sorting.get_unit_spike_train(unit, segment, *window_of(request)))
+            for unit in units
+        ]
         count = sum(len(train) for _, train in trains)
         yield trains_pb.GetUnitSpikeTrainsResponse(revision=script.revision(), spike_count=count)
         skip = request.offset
@@ -139,13 +159,44 @@ class FakeTrains(Scripted, spike_train_service_pb2_grpc.SpikeTrainServiceService
     def GetUnitSpikeTrain(self, request, context):  # noqa: N802
         self.begin("GetUnitSpikeTrain", request, context)
         (unit,) = request.unit.unit_indices.values
-        train = self.script.sorting.get_unit_spike_train(unit, request.segment_index)
+        train = self.script.sorting.get_unit_spike_train(
+            unit, request.segment_index, *window_of(request)
+        )
         (chunk,) = encode_trains([(unit, train[:50])], request.segment_index)
         return trains_pb.GetUnitSpikeTrainResponse(
             chunk=chunk, revision=self.script.revision(), spike_count=len(train)
         )
 
-    # CountSpikes and Query are missing: an older server.
+    def CountSpikes(self, request, context):  # noqa: N802
+        self.begin("CountSpikes", request, context)
+        vector = self.script.sorting.to_spike_vector()
+        spikes = vector[vector["segment_index"] == request.segment_index]
+        counts = trains_pb.SegmentCounts(
+            segment_index=request.segment_index,
+            unit_counts=np.bincount(spikes["unit_index"], minlength=5).tolist(),
+            last_sample=int(spikes["sample_index"][-1]),
+        )
+        return trains_pb.CountSpikesResponse(segments=[counts], revision=self.script.revision())
+
+    def Query(self, requests, context):  # noqa: N802
+        for request in requests:
+            self.begin("Query", request, context)
+            units = list(request.units.unit_indices.values)
+            segment, window = request.segment_index, window_of(request)
+            trains = [
+                (unit, self.script.sorting.get_unit_spike_train(unit, segment, *window))
+                for unit in units
+            ]
+            if self.script.silent_after is not None:
+                self.script.released.wait(30)
+            yield trains_pb.QueryResponse(
+                chunks=encode_trains(
+                    [(unit, train[: self.script.most]) for unit, train in trains],
+                    request.segment_index,
+                ),
+                revision=self.script.revision(),
+                spike_count=sum(len(train) for _, train in trains),
+            )
 
 
 class FakeSortings(Scripted, sorting_service_pb2_grpc.SortingServiceServicer):
@@ -163,6 +214,12 @@ class FakeSortings(Scripted, sorting_service_pb2_grpc.SortingServiceServicer):
             unit_ids=unit_ids_to_proto(sorting.unit_ids),
             segments=[sorting_pb.Segment()] * SEGMENTS,
             annotations=[{"key": "a", "etag": "e1"}],
+        )
+
+    def GetAnnotations(self, request, context):  # noqa: N802
+        self.begin("GetAnnotations", request, context)
+        return sorting_service_pb.GetAnnotationsResponse(
+            annotations=[{"key": "a", "value": {"int_value": 1}, "etag": "e1"}]
         )
 
     def SetAnnotation(self, request, context):  # noqa: N802

@@ -17,10 +17,10 @@ from spikewire.core.errors import (
     SortingNotFoundError,
 )
 from spikewire.remote import calls, channel, columns, transfer
-from spikewire.remote.methods import STREAM_SPIKES
 from spikewire.remote.channel import Connection
 from spikewire.remote.client import Client
 from spikewire.remote.columns import Columns
+from spikewire.remote.methods import STREAM_SPIKES
 from spikewire.remote.target import parse_target
 from spikewire.v1 import spike_train_service_pb2 as pb
 from spikewire.wire.chunks import encode_spikes
@@ -227,6 +227,7 @@ def test_only_sortings_are_uploaded(client):
 
 
 def test_a_call_that_an_older_server_lacks_says_so(fake, sorting):
+    fake.script.lacks = {"CountSpikes"}
     with pytest.raises(NotSupportedByServerError, match="CountSpikes"):
         sorting.count_total_num_spikes()
 
