@@ -109,7 +109,10 @@ async def _end(error: BaseException, method: str, started: float, context: Conte
     if isinstance(error, asyncio.CancelledError):
         log.info("call", method=method, code="CANCELLED", seconds=_since(started))
         raise error
-    if not isinstance(error, Exception) or isinstance(error, grpc.aio.AbortError):
+    # The second is what an abort raises when the client was gone before it.
+    if not isinstance(error, Exception) or isinstance(
+        error, grpc.aio.AbortError | grpc.aio.InternalError
+    ):
         raise error
     request_id = uuid.uuid4().hex[:12]
     status = status_of(error, request_id)
