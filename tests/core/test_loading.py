@@ -185,7 +185,7 @@ def test_pickles_need_permission(
 
 def test_what_lies_nowhere(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing", tmp_path / "nothing.json"):
-        with pytest.raises(SortingNotFoundError, match="nothing lies at"):
+        with pytest.raises(SortingNotFoundError, match="there is no file or folder"):
             sw.load(path)
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(NotASortingError, match="not a dump"):
