@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from spikewire.core.dtypes import AnyArray
 from spikewire.core.sorting import BaseSorting
 from spikewire.remote import library
 from spikewire.remote.channel import Connection
 from spikewire.remote.codecs import CodecName
 from spikewire.remote.library import ServerInfo
+from spikewire.remote.live.acquiring import MAX_SPOOL_BYTES, Rig
+from spikewire.remote.live.follower import Follower, begin_following
+from spikewire.remote.live.following import Start
+from spikewire.remote.live.spool_folder import default_spool_folder
+from spikewire.remote.live.stats import WriterStats
+from spikewire.remote.live.writer import SpikeWriter
 from spikewire.remote.remote_sorting import Mode, RemoteSorting
 from spikewire.remote.resources import DEFAULT_CACHE_BYTES, Resources
 from spikewire.remote.target import parse_target
@@ -253,6 +263,122 @@ class Client:
             There is no such sorting, it is of another revision, or below a root.
         """
         self._connection.run(library.delete(name, if_revision))
+
+    def acquire(
+        self,
+        name: str,
+        sampling_frequency: float | None = None,
+        unit_ids: Iterable[Any] | AnyArray = (),
+        annotations: Mapping[str, Any] | None = None,
+        t_start: float | None = None,
+        *,
+        spool: str | os.PathLike[str] | None = None,
+        max_spool_bytes: int = MAX_SPOOL_BYTES,
+        resume: bool = False,
+        sync: bool = False,
+        on_progress: Callable[[WriterStats], object] | None = None,
+    ) -> SpikeWriter:
+        """Record a sorting live, as an acquisition rig.
+
+        The sorting can be opened and followed from the first batch on. If a writer's
+        process was killed, the same call goes on with what it had appended, provided
+        that the spool is the same.
+
+        Parameters
+        ----------
+        name : str
+            The name that the sorting shall have.
+        sampling_frequency : float, optional
+            Samples per second, in Hz; not needed to resume.
+        unit_ids : sequence of int or of str, optional
+            The units known so far. To an acquisition that goes on those are added that
+            it does not have.
+        annotations : mapping, optional
+            What is noted about the sorting when it begins.
+        t_start : float, optional
+            The time of sample 0 of the first segment, in seconds.
+        spool : path, optional
+            The folder in which the records are kept that the server does not have yet;
+            by default one of the user's.
+        max_spool_bytes : int, default: 16 GiB
+            How large the spool may become.
+        resume : bool, default: False
+            Take over the acquisition of this name that is open, wherever its writer is:
+            that one gets `WriterFencedError`.
+        sync : bool, default: False
+            Whether `append` waits until the disk has the spool: then what it took also
+            survives a power cut of this machine, and not only the end of the process.
+        on_progress : callable, optional
+            Called with `WriterStats` after acknowledgements and when the connection is
+            lost, in a thread of the writer's; it should return soon.
+
+        Returns
+        -------
+        SpikeWriter
+
+        Raises
+        ------
+        SortingExistsError
+            The name is taken, and the spool has nothing of it.
+        NotRecordingError, SortingNotFoundError
+            There is nothing to resume.
+        InvalidValueError, ContractError
+            The sampling frequency or the units are not legal, or not those of the
+            acquisition that goes on.
+        StoreUnwritableError
+            A process of this machine is recording it with the same spool.
+        RecordConflictError
+            The spool has records that another writer came before; the message says what
+            to do.
+        """
+        rig = Rig(
+            self._connection,
+            default_spool_folder() if spool is None else Path(spool),
+            max_spool_bytes,
+            sync,
+            self.info.limits.get("unit_count", 0),
+            on_progress,
+        )
+        return rig.acquire(name, sampling_frequency, unit_ids, annotations, t_start, resume)
+
+    def follow(
+        self, name: str, start: Start = "begin", unit_ids: Iterable[Any] | None = None
+    ) -> Follower:
+        """Get the spikes of an acquisition, those of the past and those to come.
+
+        Parameters
+        ----------
+        name : str
+            The sorting's name; it may be finished.
+        start : {"begin", "now"} or bytes, default: "begin"
+            Where to begin: with the first spikes, with those that come from now on, or
+            behind a block, given its `cursor`.
+        unit_ids : iterable, optional
+            The units that are wanted; by default all, also those that are announced
+            later.
+
+        Returns
+        -------
+        Follower
+            An iterator of `SpikeBlock`.
+
+        Raises
+        ------
+        NotRecordingError, SortingNotFoundError
+            The sorting never was an acquisition, or there is none of this name.
+        RevisionExpiredError
+            It ended, and its records are no longer kept, or the cursor is of an earlier
+            one.
+        UnitNotFoundError, InvalidValueError
+            A unit was not announced, or there is no such start.
+
+        Examples
+        --------
+        >>> for block in client.follow("rat7/probe0", start="now"):
+        ...     print(block.sample_index, block.unit_ids)
+        """
+        following = self._connection.run(begin_following(name, start, unit_ids))
+        return Follower(self._connection, following)
 
     def _made(self, info: SortingInfo) -> RemoteSorting:
         return RemoteSorting._of(self._connection, info)

@@ -1,0 +1,1 @@
+"""Recording live: what a rig writes with, and what followers read with."""

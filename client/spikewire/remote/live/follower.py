@@ -1,0 +1,109 @@
+"""`Follower`: the spikes of an acquisition as they are recorded."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from types import TracebackType
+from typing import Any, Self
+
+from spikewire.core.dtypes import AnyArray
+from spikewire.remote.backoff import Backoff
+from spikewire.remote.calls import call
+from spikewire.remote.channel import Connection
+from spikewire.remote.live.following import Following, SpikeBlock, Start
+from spikewire.remote.live.retrying import may_pass, pause
+from spikewire.remote.methods import FOLLOW_SPIKES, GET_ACQUISITION
+from spikewire.remote.steps import Operation
+from spikewire.v1 import acquisition_service_pb2 as pb
+
+
+class Follower(Iterator[SpikeBlock]):
+    """Gives the spikes of an acquisition, those of the past and those to come.
+
+    Made by `Client.follow`. Iteration waits for spikes, goes on by itself when the
+    connection or the server was lost, and ends when the acquisition is finished. For
+    one thread at a time.
+
+    Parameters
+    ----------
+    connection : Connection
+        The way to the server.
+    following : Following
+        Where it begins.
+    """
+
+    def __init__(self, connection: Connection, following: Following) -> None:
+        self._connection = connection
+        self._following = following
+        self._blocks = self._follow()
+
+    def __repr__(self) -> str:
+        return f"<spikewire.Follower: {self.name}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> SpikeBlock:
+        """Wait for spikes, and return them."""
+        return next(self._blocks)
+
+    @property
+    def name(self) -> str:
+        """The sorting's name."""
+        return self._following.name
+
+    @property
+    def sampling_frequency(self) -> float:
+        """Samples per second, in Hz."""
+        return self._following.sampling_frequency
+
+    @property
+    def unit_ids(self) -> AnyArray:
+        """The units announced so far, read-only."""
+        return self._following.unit_ids
+
+    @property
+    def t_starts(self) -> tuple[float | None, ...]:
+        """The time of sample 0 of each segment started so far, in seconds, where stated."""
+        return tuple(self._following.t_starts)
+
+    def close(self) -> None:
+        """End the stream; iteration ends with it."""
+        self._blocks.close()
+
+    def _follow(self) -> Generator[SpikeBlock, None, None]:
+        backoff = Backoff(sys.maxsize)
+        while not self._following.is_finished:
+            try:
+                stream = self._connection.receive(FOLLOW_SPIKES, self._following.request())
+                with closing(stream) as messages:
+                    for message in messages:
+                        backoff.progressed()
+                        yield from self._following.take(message)
+            except Exception as error:
+                if self._connection.is_closed or not may_pass(error):
+                    raise
+            if not self._following.is_finished:
+                self._connection.run(pause(backoff.pause() or 0.0))
+
+
+def begin_following(
+    name: str, start: Start, unit_ids: Iterable[Any] | None
+) -> Operation[Following]:
+    """Ask what there is to follow; see `Client.follow`."""
+    request = pb.GetAcquisitionRequest(name=name)
+    response = yield from call(GET_ACQUISITION, request)
+    return Following(response.acquisition, start, unit_ids)

@@ -1,0 +1,60 @@
+"""A follower gets what is recorded, from where it wants, once, in order, to the end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikewire.core.errors import InvalidValueError, NotRecordingError, UnitNotFoundError
+
+RATE = 30_000.0
+
+
+@pytest.fixture
+def writer(client, name, spool):
+    with client.acquire(name, sampling_frequency=RATE, unit_ids=["a", "b"], spool=spool) as writer:
+        yield writer
+
+
+def test_past_and_future_are_one_stream(client, name, writer) -> None:
+    writer.append([1, 2], ["a", "b"])
+    writer.flush(30)
+    follower = client.follow(name)
+    first = next(follower)
+    assert first.sample_index.tolist() == [1, 2]
+    assert first.unit_ids.tolist() == ["a", "b"]
+    assert (first.segment_index, len(first)) == (0, 2)
+    writer.add_units(["c"])
+    writer.start_segment(t_start=4.0)
+    writer.append([3], ["c"])
+    second = next(follower)
+    assert (second.sample_index.tolist(), second.unit_ids.tolist()) == ([3], ["c"])
+    assert second.segment_index == 1
+    assert follower.unit_ids.tolist() == ["a", "b", "c"]
+    assert follower.t_starts == (None, 4.0)
+    writer.finish()
+    assert list(follower) == []
+    assert [block.sample_index.tolist() for block in client.follow(name)] == [[1, 2], [3]]
+
+
+def test_following_begins_now_or_behind_a_block(client, name, writer) -> None:
+    writer.append([1], ["a"])
+    writer.flush(30)
+    now = client.follow(name, start="now")
+    begin = client.follow(name)
+    first = next(begin)
+    received = []
+    thread = threading.Thread(target=lambda: received.append(next(now)))
+    thread.start()
+    writer.append([2], ["b"])
+    second = next(begin)
+    behind_first = next(client.follow(name, start=first.cursor))
+    assert second.sample_index.tolist() == behind_first.sample_index.tolist() == [2]
+    writer.append([3], ["b"])
+    thread.join(30)
+    (block,) = received
+    assert block.sample_index[0] > 1
