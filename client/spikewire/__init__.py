@@ -50,6 +50,7 @@ from spikewire.extractors import (
 )
 
 if TYPE_CHECKING:
+    from spikewire import aio
     from spikewire.remote import Client, RemoteSorting, connect
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     "UnitsSelectionSorting",
     "__version__",
     "aggregate_units",
+    "aio",
     "append_sortings",
     "apply_merges_to_sorting",
     "apply_splits_to_sorting",
@@ -104,6 +106,8 @@ _REMOTE_NAMES = ("Client", "RemoteSorting", "connect")
 if not TYPE_CHECKING:
 
     def __getattr__(name):
+        if name == "aio":
+            return importlib.import_module("spikewire.aio")
         if name in _REMOTE_NAMES:
             return getattr(importlib.import_module("spikewire.remote"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,7 @@ import spikewire
 import spikewire.extractors
 
 # Ours alone.
-OURS = {"Client", "RemoteSorting", "SpikewireError", "__version__", "connect", "errors"}
+OURS = {"Client", "RemoteSorting", "SpikewireError", "__version__", "aio", "connect", "errors"}
 # SpikeInterface's, as it has them today ...
 TODAY = {
     "AppendSegmentSorting",

@@ -12,7 +12,7 @@ SOURCES = {"spikewire": TREE / "client", "spikewire_server": TREE / "server"}
 
 # Room -> the rooms that it may import; "spikewire" is the front door, `spikewire/*.py`.
 LIBRARY = {"spikewire.core", "spikewire.extractors", "spikewire.wire", "spikewire.v1"}
-SDK = LIBRARY | {"spikewire.curation", "spikewire.remote", "spikewire.bridges"}
+SDK = LIBRARY | {"spikewire.curation", "spikewire.remote", "spikewire.bridges", "spikewire.aio"}
 SERVER_GROUND = {
     "spikewire_server.setting_values",
     "spikewire_server.settings",
@@ -26,6 +26,7 @@ ARROWS = {
     "spikewire.v1": set(),
     "spikewire.wire": {"spikewire.core", "spikewire.v1"},
     "spikewire.remote": {"spikewire.core", "spikewire.wire", "spikewire.v1"},
+    "spikewire.aio": {"spikewire.core", "spikewire.wire", "spikewire.v1", "spikewire.remote"},
     "spikewire.bridges": {"spikewire.core", "spikewire.remote"},
     "spikewire.cli": SDK | {"spikewire"},
     "spikewire": SDK,

@@ -86,10 +86,22 @@ def describe(name: str, revision: str | None = None) -> Operation[SortingInfo]:
     response = yield from call(GET_SORTING, pb.GetSortingRequest(name=name))
     info = sorting_from_proto(response.sorting)
     if revision is not None and info.revision != revision:
-        raise RevisionMismatchError(
-            f"{name!r} has changed on the server: its revision is {info.revision!r}, "
-            f"not {revision!r}; without a revision, the present content is opened"
-        )
+        raise _other_revision(info, revision)
+    return info
+
+
+def describe_later(name: str, revision: str) -> Operation[SortingInfo]:
+    """Return what the server tells now of a sorting that was of a revision before.
+
+    Raises
+    ------
+    RevisionMismatchError
+        It has other spikes now; only an acquisition may have more.
+    """
+    info = yield from describe(name)
+    acquisition, dot, _ = revision.partition(".")
+    if info.revision != revision and not (dot and info.revision.startswith(acquisition + dot)):
+        raise _other_revision(info, revision)
     return info
 
 
@@ -164,3 +176,10 @@ def dump(name: str, target: Target) -> Operation[dict[str, Any]]:
 def delete(name: str, if_revision: str) -> Operation[None]:
     """Remove a sorting of the store, or a view."""
     yield from call(DELETE_SORTING, pb.DeleteSortingRequest(name=name, if_revision=if_revision))
+
+
+def _other_revision(info: SortingInfo, revision: str) -> RevisionMismatchError:
+    return RevisionMismatchError(
+        f"{info.name!r} has changed on the server: its revision is {info.revision!r}, "
+        f"not {revision!r}; without a revision, the present content is opened"
+    )

@@ -106,20 +106,22 @@ class SpikeReader:
         start_frame: int | None = None,
         end_frame: int | None = None,
     ) -> Operation[list[IntArray]]:
-        """Return the trains of units, none named twice, in a window of a segment."""
-        if not unit_indices:
+        """Return the trains of units in a window of a segment."""
+        distinct = list(dict.fromkeys(unit_indices))
+        if not distinct:
             return []
-        begin = _beginner(unit_indices, segment_index)
+        begin = _beginner(distinct, segment_index)
         collector = None
-        if len(unit_indices) == 1:
+        if len(distinct) == 1:
             collector = yield from self._one_train(
-                unit_indices[0], segment_index, start_frame, end_frame
+                distinct[0], segment_index, start_frame, end_frame
             )
         if collector is None or collector.filled < collector.announced:
             collector = yield from self._stream_trains(
-                unit_indices, segment_index, start_frame, end_frame, begin, collector
+                distinct, segment_index, start_frame, end_frame, begin, collector
             )
-        return collector.trains()
+        trains = dict(zip(distinct, collector.trains(), strict=True))
+        return [trains[unit] for unit in unit_indices]
 
     def whole_trains(
         self, unit_indices: Sequence[int], segment_index: int
@@ -144,7 +146,10 @@ class SpikeReader:
         start_frame: int | None,
         end_frame: int | None,
     ) -> Operation[list[IntArray]]:
-        """Return the same as `trains`, over a session: for who will ask for more windows."""
+        """Return the trains of units, none named twice, over a session.
+
+        It is for who will ask for more windows.
+        """
         request = pb.QueryRequest(
             name=self._name,
             revision=self._revision,

@@ -11,7 +11,7 @@ from spikewire.core.segment import BaseSortingSegment
 from spikewire.core.sorting import BaseSorting
 from spikewire.remote.channel import Connection, shared_connection
 from spikewire.remote.lazy import LazyAnnotations, LazyMapping, LazyProperties
-from spikewire.remote.library import describe, describe_readable
+from spikewire.remote.library import describe_later, describe_readable
 from spikewire.remote.references import DUMP_CLASS
 from spikewire.remote.source import RemoteSource
 from spikewire.remote.steps import Operation
@@ -120,14 +120,21 @@ class RemoteSorting(BaseSorting):
     def refresh(self) -> None:
         """Forget the properties and annotations and take those that the server has now.
 
-        Edits that were made in this object alone are lost.
+        Edits that were made in this object alone are lost. A sorting that is being
+        recorded is from now on what has been recorded until now: it has more spikes,
+        and may have more units and segments. No other thread may use it meanwhile, and
+        views that were made of it before must be made again.
 
         Raises
         ------
         RevisionMismatchError
             The spikes have changed: open the sorting again.
         """
-        self._take_metadata(self._run(describe(self._remote_name, self._revision)))
+        info = self._run(describe_later(self._remote_name, self._revision))
+        if info.revision == self._revision:
+            self._take_metadata(info)
+        else:
+            self._open(self._connection, info, self._mode)
 
     def _take_metadata(self, info: SortingInfo) -> None:
         metadata = self._source.metadata
@@ -255,12 +262,9 @@ class RemoteSortingSegment(BaseSortingSegment):
         """Return the trains of several units, in the order of `unit_ids`."""
         sorting = self._sorting()
         indices = [sorting.id_to_index(unit_id) for unit_id in unit_ids]
-        distinct = list(dict.fromkeys(indices))
-        trains = self._connection.run(
-            self._reader.trains(distinct, self._segment_index, start_frame, end_frame)
+        return self._connection.run(
+            self._reader.trains(indices, self._segment_index, start_frame, end_frame)
         )
-        by_index = dict(zip(distinct, trains, strict=True))
-        return [by_index[index] for index in indices]
 
     def get_spike_columns(
         self, start_frame: int | None = None, end_frame: int | None = None

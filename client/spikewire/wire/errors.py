@@ -203,7 +203,7 @@ def error_from_rpc(error: Exception, address: str, method: str) -> errors.Spikew
     method : str
         The rpc that was called, for the message.
     """
-    if not isinstance(error, grpc.Call):
+    if not isinstance(error, grpc.Call | grpc.aio.AioRpcError):
         return errors.ServerUnavailableError(f"the call of {method} at {address} failed: {error}")
     code, message = error.code(), error.details() or ""
     info = _error_info(error)
@@ -232,7 +232,7 @@ def _class_of(info: error_details_pb2.ErrorInfo) -> type[errors.SpikewireError] 
     return next(named, row.errors[0])
 
 
-def _error_info(error: grpc.Call) -> error_details_pb2.ErrorInfo | None:
+def _error_info(error: grpc.Call | grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo | None:
     for key, value in error.trailing_metadata() or ():
         if key != _DETAILS_KEY:
             continue

@@ -9,13 +9,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from spikewire.core.dtypes import AnyArray
+from spikewire.core.errors import ServerUnavailableError
 from spikewire.remote.backoff import Backoff
-from spikewire.remote.calls import call
+from spikewire.remote.calls import CALL_ATTEMPTS, call
 from spikewire.remote.channel import Connection
 from spikewire.remote.live.following import Following, SpikeBlock, Start
 from spikewire.remote.live.retrying import may_pass, pause
 from spikewire.remote.methods import FOLLOW_SPIKES, GET_ACQUISITION
-from spikewire.remote.steps import Operation
+from spikewire.remote.steps import Operation, Pause, Receive
 from spikewire.v1 import acquisition_service_pb2 as pb
 
 
@@ -106,4 +107,15 @@ def begin_following(
     """Ask what there is to follow; see `Client.follow`."""
     request = pb.GetAcquisitionRequest(name=name)
     response = yield from call(GET_ACQUISITION, request)
-    return Following(response.acquisition, start, unit_ids)
+    following = Following(response.acquisition, start, unit_ids)
+    backoff = Backoff(CALL_ATTEMPTS)
+    while start == "now" and not following.cursor:
+        # What is recorded from this call on is wanted, not from the first iteration on.
+        try:
+            yield Receive(FOLLOW_SPIKES, following.request(), following.take_present)
+        except ServerUnavailableError:
+            seconds = backoff.pause()
+            if seconds is None:
+                raise
+            yield Pause(seconds)
+    return following

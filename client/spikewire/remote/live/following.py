@@ -105,6 +105,13 @@ class Following:
             request.from_begin = True
         return request
 
+    def take_present(self, message: pb.FollowSpikesResponse) -> bool:
+        """Take the messages that tell who begins now where that is; False when it is told."""
+        if message.WhichOneof("record") is not None:
+            return True
+        self.cursor = message.cursor
+        return False
+
     def take(self, message: pb.FollowSpikesResponse) -> list[SpikeBlock]:
         """Take note of what a message announces; return its spikes.
 
