@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from typing import Any
-
-import numpy as np
 import pytest
-
-from spikewire.core.errors import InvalidValueError, NotRecordingError, UnitNotFoundError
 
 RATE = 30_000.0
 
@@ -45,16 +38,17 @@ def test_following_begins_now_or_behind_a_block(client, name, writer) -> None:
     writer.append([1], ["a"])
     writer.flush(30)
     now = client.follow(name, start="now")
+    writer.append([2], ["b"])
+    writer.flush(30)
     begin = client.follow(name)
     first = next(begin)
-    received = []
-    thread = threading.Thread(target=lambda: received.append(next(now)))
-    thread.start()
-    writer.append([2], ["b"])
-    second = next(begin)
-    behind_first = next(client.follow(name, start=first.cursor))
-    assert second.sample_index.tolist() == behind_first.sample_index.tolist() == [2]
+    behind_first = client.follow(name, start=first.cursor)
     writer.append([3], ["b"])
-    thread.join(30)
-    (block,) = received
-    assert block.sample_index[0] > 1
+    writer.finish()
+    assert samples(first, *begin) == [1, 2, 3]
+    assert samples(*now) == [2, 3]
+    assert samples(first, *behind_first) == [1, 2, 3]
+
+
+def samples(*blocks) -> list[int]:
+    return [sample for block in blocks for sample in block.sample_index.tolist()]

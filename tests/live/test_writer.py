@@ -5,18 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikewire.core.errors import (
-    ContractError,
-    InvalidTypeError,
-    InvalidValueError,
-    NotRecordingError,
-    SegmentIndexError,
-    SortingExistsError,
-    StoreUnwritableError,
-    UnitNotFoundError,
-    WriterFencedError,
-)
-
 RATE = 30_000.0
 
 
