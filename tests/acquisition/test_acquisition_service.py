@@ -396,6 +396,52 @@ def test_listing_shows_what_is_recorded(rig, name):
     assert sorting.sampling_frequency_hz == 30_000.0
 
 
+def test_a_damaged_log_is_told_and_hinders_nobody(new_server, rig_at, batch, refused):
+    server = new_server()
+    rig = rig_at(server.address)
+    for name in ("damaged", "whole"):
+        rig.start(name)
+        rig.append(name, 1, requests_of(3, batch([5], [0])))
+        rig.append(name, 1, requests_of(4, batch([6], [0])))
+    (log,) = (server.store / "acquisitions").glob(f"{rig.get('damaged').acquisition_id}.log")
+    server.stop()
+    log.with_suffix(".rows").unlink()
+    content = bytearray(log.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    log.write_bytes(content)
+    server.start()
+    rig = rig_at(server.address)
+    assert rig.append("whole", 1, requests_of(5, batch([7], [0])))[-1].next_sequence == 6
+    sorting = describe(rig, "damaged")
+    assert sorting.state == sorting_pb2.SORTING_STATE_BROKEN
+    assert "damaged at byte" in sorting.state_detail
+    assert sorting.origin == sorting_pb2.SORTING_ORIGIN_ACQUISITION
+    with refused("SORTING_BROKEN"):
+        spikes_of(rig, "damaged")
+    with refused("NOT_RECORDING"):
+        rig.append("damaged", 1, requests_of(5, batch([7], [0])))
+    with refused("SORTING_EXISTS"):
+        rig.start("damaged")
+    delete(rig, "damaged")
+    rig.start("damaged")
+
+
+def test_a_start_is_retried_after_a_restart(new_server, rig_at, batch, refused):
+    server = new_server()
+    rig = rig_at(server.address)
+    first = rig.start("x", request_id="one")
+    rig.append("x", 1, requests_of(3, batch([5], [0])))
+    server.restart()
+    rig = rig_at(server.address)
+    again = rig.start("x", request_id="one")
+    assert again.epoch == first.epoch
+    assert again.acquisition.acquisition_id == first.acquisition.acquisition_id
+    assert again.acquisition.start_time == first.acquisition.start_time
+    assert again.acquisition.next_sequence == 4
+    with refused("SORTING_EXISTS"):
+        rig.start("x", request_id="two")
+
+
 def test_a_view_of_what_is_recorded(rig, name, batch):
     rig.start(name)
     rig.append(name, 1, requests_of(3, batch([5, 6], [0, 1])))

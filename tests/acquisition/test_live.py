@@ -112,10 +112,10 @@ def test_records_count_when_they_are_durable(writer, batch):
     live = writer.live
     writer.send(3, batch([1, 2], [0, 1]), batch([3], [0]))
     assert (live.next_sequence, live.recording.next_sequence) == (5, 3)
-    assert live.pending_bytes > 0
+    assert live.pending.bytes > 0
     writer.commit()
     assert (live.next_sequence, live.recording.next_sequence) == (5, 5)
-    assert live.pending_bytes == 0
+    assert live.pending.bytes == 0
     assert live.recording.log.records.spike_count == 3
 
 
@@ -231,7 +231,7 @@ def test_what_a_full_disk_refused_is_forgotten(writer, batch):
     writer.add_units(5, [50])
     live.take_over()
     writer.fail()
-    assert (live.next_sequence, live.epoch, live.pending_bytes) == (4, 1, 0)
+    assert (live.next_sequence, live.epoch, live.pending.bytes) == (4, 1, 0)
     assert live.recording.roster.unit_count == 4
     with pytest.raises(StoreUnwritableError, match="No space left on device"):
         live.check_failures(known)

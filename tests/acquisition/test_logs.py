@@ -74,6 +74,16 @@ def test_a_log_that_is_not_there_has_expired(folder):
         FileLogs(folder).open(ID, to_append=False)
 
 
+def test_a_clock_that_goes_back_changes_nothing(folder, maker, monkeypatch):
+    times = iter(range(2_000_000_000 * 10**9, 0, -(10**15)))
+    monkeypatch.setattr("time.time_ns", lambda: next(times))
+    logs, log, records = written(folder, maker, groups=5)
+    logs.close()
+    again = FileLogs(folder).open(ID, to_append=True)
+    assert payloads(again) == [record.payload for record in records]
+    assert again.time_ns(3) > again.time_ns(9) == log.time_ns(9)
+
+
 def test_an_epoch_survives(folder, maker):
     logs, log, _ = written(folder, maker)
     payload = (7).to_bytes(8, "little")

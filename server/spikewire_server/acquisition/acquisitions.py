@@ -10,14 +10,14 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from spikewire.core.errors import NotRecordingError, SpikewireError
+from spikewire.core.errors import FormatError, NotRecordingError, SpikewireError
 from spikewire.wire.errors import with_metadata
 from spikewire_server.acquisition.append_messages import BatchChecker
 from spikewire_server.acquisition.committer import Committer
 from spikewire_server.acquisition.files import FileLogs
 from spikewire_server.acquisition.following import EndedFeed, Feed
 from spikewire_server.acquisition.live import LiveAcquisition
-from spikewire_server.acquisition.live_sorting import LiveSource
+from spikewire_server.acquisition.live_sorting import DamagedSource, LiveSource
 from spikewire_server.acquisition.log import LogStorage, SpikeLog
 from spikewire_server.acquisition.recording import Recording, parse_revision
 from spikewire_server.library import Entry, Library
@@ -157,7 +157,10 @@ class Acquisitions:
     def source(self, name: str, acquisition_id: str, revision: str) -> LiveSource:
         """Return an acquisition up to a record; an empty revision means the last one."""
         live = self._live.get(acquisition_id)
-        recording = live.recording if live is not None else self._open_ended(acquisition_id)
+        try:
+            recording = live.recording if live is not None else self._open_ended(acquisition_id)
+        except FormatError as error:
+            return DamagedSource(name, error)
         last = recording.last_sequence
         if not revision:
             return LiveSource(recording, last)

@@ -93,7 +93,7 @@ class Appender:
         try:
             while True:
                 live.check_failures(self._failures)
-                live.check_exists()
+                live.check_waiting()
                 durable = live.recording.next_sequence
                 if durable > acknowledged or self._repeated:
                     acknowledged, self._repeated = durable, False
@@ -116,5 +116,5 @@ class Appender:
     async def _read(self, requests: AsyncIterator[bytes]) -> None:
         async for data in requests:
             self.take(*split(data))
-            while self._live.pending_bytes > MAX_PENDING_BYTES:
+            while self._live.pending.bytes > MAX_PENDING_BYTES:
                 await self._live.changed.wait()

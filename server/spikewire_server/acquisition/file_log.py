@@ -56,12 +56,10 @@ class FileLog:
         """Where the last record that counts ends."""
         self._is_torn = False
         self._written_ns = 0
-        # Two, so that on systems that cannot read at an offset readers do not move the writer.
-        self._writer = os.open(path, os.O_RDWR | _BINARY)
-        weakref.finalize(self, os.close, self._writer).atexit = False
-        self._reader = os.open(path, os.O_RDONLY | _BINARY)
-        weakref.finalize(self, os.close, self._reader).atexit = False
-        self._seek_lock = threading.Lock()
+        # Kept open by whoever reads, also when the file was removed.
+        self._file = os.open(path, os.O_RDWR | _BINARY)
+        weakref.finalize(self, os.close, self._file).atexit = False
+        self._seek_lock = threading.Lock()  # for systems that cannot read at an offset
         self._row_file = RowFile(rows_path(path))
         self._recover(path)
 
@@ -121,7 +119,8 @@ class FileLog:
             part for record in records for part in (pack_header(record, group, now), record.payload)
         )
         self._is_torn = True
-        write_at(self._writer, self.size, data)
+        with self._seek_lock:
+            write_at(self._file, self.size, data)
         return data
 
     def accept(self, records: Sequence[Record]) -> None:
@@ -138,15 +137,15 @@ class FileLog:
         OSError
             If the disk is failing.
         """
-        excess = os.fstat(self._writer).st_size - self.size
+        excess = os.fstat(self._file).st_size - self.size
         if excess > 0:
-            os.truncate(self._writer, self.size)
+            os.truncate(self._file, self.size)
             log.warning("torn end of a log cut", acquisition=self.acquisition_id, bytes=excess)
         self._is_torn = False
 
     def sync(self) -> None:
         """Wait until what was written is on disk."""
-        sync_data(self._writer)
+        sync_data(self._file)
 
     def save_rows(self, mark: Mark) -> None:
         """Let the next start begin to read at a mark, up to which all is on disk.
@@ -195,10 +194,10 @@ class FileLog:
 
     def _read_at(self, offset: int, length: int) -> bytes:
         if hasattr(os, "pread"):
-            return os.pread(self._reader, length, offset)
+            return os.pread(self._file, length, offset)
         with self._seek_lock:  # Windows
-            os.lseek(self._reader, offset, os.SEEK_SET)
-            return os.read(self._reader, length)
+            os.lseek(self._file, offset, os.SEEK_SET)
+            return os.read(self._file, length)
 
     def _damaged(self) -> FormatError:
         return FormatError(f"the log of the acquisition {self.acquisition_id} is damaged")

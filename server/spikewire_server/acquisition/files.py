@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from spikewire.core.errors import RevisionExpiredError
+from spikewire.core.errors import FormatError, RevisionExpiredError
 from spikewire_server.acquisition.file_log import FileLog, rows_path
 from spikewire_server.acquisition.journal import (
     Entry,
@@ -82,6 +82,10 @@ class FileLogs:
         except FileNotFoundError as error:
             raise RevisionExpiredError(
                 f"the log of the acquisition {acquisition_id} is no longer kept"
+            ) from error
+        except OSError as error:
+            raise FormatError(
+                f"the log of the acquisition {acquisition_id} cannot be read: {error.strerror}"
             ) from error
         if to_append:
             with writing():

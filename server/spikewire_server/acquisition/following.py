@@ -32,7 +32,7 @@ class Feed(Protocol):
     messages: Messages
     changed: Signal
 
-    def check_exists(self) -> None:
+    def check_waiting(self) -> None:
         """Raise if it was deleted, or the server stops."""
 
 
@@ -44,7 +44,7 @@ class EndedFeed:
         self.messages = Messages(recording)
         self.changed = Signal()
 
-    def check_exists(self) -> None:
+    def check_waiting(self) -> None:
         """Do nothing: a log goes when its last reader does."""
 
 
@@ -82,7 +82,7 @@ async def follow(
         yield heartbeat(recording, position)
     quiet_since = time.monotonic()
     while True:
-        feed.check_exists()
+        feed.check_waiting()
         if position.sequence < recording.next_sequence:
             message = await _message(feed, position.sequence, units, workers)
             position = Position(message.stop)

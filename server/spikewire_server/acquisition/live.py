@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
 from spikewire.core.errors import (
@@ -18,6 +17,7 @@ from spikewire.wire.errors import with_metadata
 from spikewire_server.acquisition.append_messages import Batch, BatchChecker, Span
 from spikewire_server.acquisition.committer import Committer
 from spikewire_server.acquisition.follow_messages import Messages
+from spikewire_server.acquisition.pending import Pending
 from spikewire_server.acquisition.record import Kind, Record, checksum
 from spikewire_server.acquisition.recording import Recording, announce
 from spikewire_server.acquisition.signal import Signal
@@ -58,8 +58,8 @@ class LiveAcquisition:
         The epoch of the writer who may write.
     next_sequence : int
         The sequence that the next new record must have.
-    pending_bytes : int
-        Payload that is accepted and not durable yet.
+    pending : Pending
+        What is accepted and not durable yet.
     messages : Messages
         What its followers are sent.
     """
@@ -72,16 +72,13 @@ class LiveAcquisition:
         self.failures = 0
         self.epoch = recording.log.epoch
         self.next_sequence = recording.next_sequence
-        self.pending_bytes = 0
+        self.pending = Pending()
         self.is_deleted = False
         self.is_stopping = False
         self.messages = Messages(recording)
         self._committer = committer
         self._checker = checker
         self._max_units = max_units
-        self._pending: deque[Record] = deque()
-        self._accepted = 0  # records, since this object was made
-        self._settled = 0  # how many of them are durable, or lost
         self._spike_count = recording.log.records.spike_count
         self._is_finished = recording.is_finished
         self._failure = ""
@@ -177,7 +174,21 @@ class LiveAcquisition:
             raise with_metadata(NotRecordingError(f"{name!r} is finished"), name=name)
 
     def check_exists(self) -> None:
-        """Make sure that those who wait here still can.
+        """Make sure that the acquisition was not deleted.
+
+        Raises
+        ------
+        SortingNotFoundError
+            If it was.
+        """
+        if self.is_deleted:
+            name = self.recording.name
+            raise with_metadata(
+                SortingNotFoundError(f"{name!r} was deleted while it was recorded"), name=name
+            )
+
+    def check_waiting(self) -> None:
+        """Make sure that those who wait here for ever still can.
 
         Raises
         ------
@@ -186,11 +197,7 @@ class LiveAcquisition:
         ServerStoppingError
             If the server stops.
         """
-        if self.is_deleted:
-            name = self.recording.name
-            raise with_metadata(
-                SortingNotFoundError(f"{name!r} was deleted while it was recorded"), name=name
-            )
+        self.check_exists()
         if self.is_stopping:
             raise ServerStoppingError
 
@@ -215,9 +222,12 @@ class LiveAcquisition:
         ------
         StoreUnwritableError
             If it cannot be written.
+        SortingNotFoundError
+            If it was deleted.
         """
-        failures, accepted = self.failures, self._accepted
-        while self._settled < accepted:
+        failures, accepted = self.failures, self.pending.accepted
+        while self.pending.settled < accepted:
+            self.check_exists()
             await self.changed.wait()
             self.check_failures(failures)
 
@@ -225,10 +235,7 @@ class LiveAcquisition:
         """Take note that records became durable, or that all that are not are lost."""
         if error is not None:
             self._roll_back(error)
-        durable = self.recording.next_sequence
-        while self._pending and self._is_durable(self._pending[0], durable):
-            self.pending_bytes -= len(self._pending.popleft().payload)
-            self._settled += 1
+        self.pending.settle(self.recording.log)
         self.changed.fire()
 
     def delete(self) -> None:
@@ -282,29 +289,20 @@ class LiveAcquisition:
         return record
 
     def _accept(self, records: Sequence[Record]) -> None:
-        self._pending.extend(records)
-        self._accepted += len(records)
-        self.pending_bytes += sum(len(record.payload) for record in records)
         if records:
+            self.pending.add(records)
             self._committer.submit(self.recording.log, records)
 
     def _crc_of(self, sequence: int) -> int:
         records = self.recording.log.records
         if sequence <= len(records):
             return int(records.rows_of(sequence, sequence + 1).crc[0])
-        return next(record.crc for record in self._pending if record.sequence == sequence)
-
-    def _is_durable(self, record: Record, next_sequence: int) -> bool:
-        if record.kind is Kind.EPOCH:
-            return self.recording.log.epoch >= int.from_bytes(record.payload, "little")
-        return record.sequence < next_sequence
+        return self.pending.crc_of(sequence)
 
     def _roll_back(self, error: OSError) -> None:
         log = self.recording.log
         self._committer.reset(log)
-        self._pending.clear()
-        self._settled = self._accepted
-        self.pending_bytes = 0
+        self.pending.lose()
         self.epoch = log.epoch
         self.next_sequence = self.recording.next_sequence
         self.recording.roster.forget_from(self.next_sequence)

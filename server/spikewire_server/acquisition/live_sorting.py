@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikewire.core.dtypes import IntArray, UnitId
+from spikewire.core.errors import FormatError
 from spikewire.core.segment import BaseSortingSegment
 from spikewire.core.sorting import BaseSorting
+from spikewire.wire.errors import with_metadata
 from spikewire_server.acquisition.merging import decoded_records, merged, overlapping
 from spikewire_server.acquisition.recording import Recording
 from spikewire_server.acquisition.table import Rows
@@ -75,6 +77,26 @@ class LiveSource:
     def in_its_name(self) -> AbstractContextManager[None]:
         """Wrap what reads the spikes; errors speak of the acquisition anyway."""
         return nullcontext()
+
+
+class DamagedSource(LiveSource):
+    """An acquisition whose log cannot be read.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    error : FormatError
+        Why not.
+    """
+
+    def __init__(self, name: str, error: FormatError) -> None:
+        self.name = name
+        self._error = error
+
+    def look(self) -> Look:
+        """Raise why it cannot be read."""
+        raise with_metadata(self._error, name=self.name)
 
 
 class LiveSorting(BaseSorting):
