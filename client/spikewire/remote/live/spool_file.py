@@ -128,8 +128,7 @@ class SpoolFile:
                 if not self.end:
                     _sync_folder(self.path.parent)
         except OSError:
-            with suppress(OSError):
-                stream.truncate(self.end)
+            _cut(stream, self.end)
             raise
         self.end += len(data)
         self.next_sequence += count
@@ -162,6 +161,11 @@ def _write_all(stream: io.FileIO, data: bytes) -> None:
     while rest:
         # A disk that fills up takes a part first, and refuses the rest.
         rest = rest[stream.write(rest) :]
+
+
+def _cut(stream: io.FileIO, end: int) -> None:
+    with suppress(OSError):
+        stream.truncate(end)
 
 
 def _sync_folder(folder: Path) -> None:
