@@ -15,23 +15,42 @@ AWKWARD = ("integers", "no_units")
 names = (f"contract/{number}" for number in itertools.count())
 
 
+@pytest.fixture(scope="module")
+def made():
+    """The names of what the tests of each class have put on the server, by the spikes."""
+    return {}
+
+
 class RemoteContract(SortingContract):
     """The contract, with a client at hand."""
 
     keeps_metadata = True
 
     @pytest.fixture(autouse=True)
-    def connected(self, server):
+    def connected(self, server, made):
+        self.made = made
+        # A client of its own for each test: nothing is cached that another one read.
         with spikewire.connect(server.address) as self.client:
             yield
 
-
-class TestRemoteSorting(RemoteContract):
     def make_sorting(self, truth, folder):
+        key = type(self), truth.unit_ids.tobytes(), truth.to_spike_vector().tobytes()
+        if key not in self.made:
+            self.made[key] = self.put(truth).remote_name
+        return self.client.open(self.made[key])
+
+    def put(self, truth):
+        """Make the sorting on the server, for all tests to open."""
         return self.client.upload(truth, next(names))
 
 
+class TestRemoteSorting(RemoteContract):
+    """What was uploaded."""
+
+
 class TestWrittenThrough(RemoteContract):
+    """The same, where every change is the server's."""
+
     truth_names = AWKWARD
 
     def make_sorting(self, truth, folder):
@@ -43,7 +62,7 @@ class TestWrittenThrough(RemoteContract):
 class TestRemoteView(RemoteContract):
     """A view that the server evaluates."""
 
-    def make_sorting(self, truth, folder):
+    def put(self, truth):
         parent = self.client.upload(truth, next(names))
         return self.client.register(parent.select_units(None), next(names))
 
@@ -53,7 +72,7 @@ class TestSavedView(RemoteContract):
 
     truth_names = AWKWARD
 
-    def make_sorting(self, truth, folder):
+    def put(self, truth):
         parent = self.client.upload(truth, next(names))
         view = self.client.register(parent.select_units(None), next(names))
         return self.client.save(view, next(names))
@@ -65,4 +84,4 @@ class TestViewOfRemote(RemoteContract):
     truth_names = AWKWARD
 
     def make_sorting(self, truth, folder):
-        return self.client.upload(truth, next(names)).select_units(None)
+        return super().make_sorting(truth, folder).select_units(None)

@@ -36,7 +36,6 @@ from spikewire.core.errors import (
     UnsafeContentError,
 )
 from spikewire.remote import open_url
-from spikewire.remote.spike_collector import SpikeCollector
 
 names = (f"remote/{number}" for number in itertools.count())
 
@@ -547,26 +546,3 @@ def test_progress_is_told(client, name):
     told = []
     client.upload(random_sorting(), name, progress=lambda *numbers: told.append(numbers))
     assert told == [(2000, 4000), (4000, 4000)]
-
-
-def test_a_read_goes_on_across_a_restart_of_the_server(new_server, monkeypatch):
-    server = new_server()
-    rng = np.random.default_rng(5)
-    count = 1_500_000
-    local = spikewire.NumpySorting.from_samples_and_labels(
-        [np.sort(rng.integers(0, 10**9, count))], [rng.integers(0, 200, count)], 30_000.0
-    )
-    with spikewire.connect(server.address) as client:
-        remote = client.upload(local, "large")
-        taken = []
-        take = SpikeCollector.take
-
-        def take_and_kill(self, chunk):
-            take(self, chunk)
-            taken.append(chunk.chunk.spike_count)
-            if len(taken) == 3:
-                server.restart()
-
-        monkeypatch.setattr(SpikeCollector, "take", take_and_kill)
-        same(remote.to_spike_vector(), local.to_spike_vector())
-        assert sum(taken) == count
