@@ -25,6 +25,8 @@ PURPOSEFUL = [
     and kind not in (errors.SpikewireError, errors.RemoteError)
     # A client has no business with the server's files: it learns that there is no sorting.
     and kind is not errors.SortingFileNotFoundError
+    # A rig's own disk is full: the server never hears of it.
+    and kind is not errors.SpoolFullError
     # These a client makes itself, of what happened to the call.
     and not issubclass(
         kind,
