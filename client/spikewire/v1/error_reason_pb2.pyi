@@ -130,8 +130,8 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     Every failed call carries a gRPC status code, a message for people, and one
     google.rpc.ErrorInfo in the trailing metadata key
     "grpc-status-details-bin", with domain "spikewire", reason the name of one
-    of these values without its prefix ("SORTING_NOT_FOUND"), and in metadata
-    the names and numbers that the message mentions. Clients ignore a reason that they do not know and go by the
+    of these values ("ERROR_REASON_SORTING_NOT_FOUND"), and in metadata the
+    names and numbers that the message mentions. Clients ignore a reason that they do not know and go by the
     status code. Retry on UNAVAILABLE only.
     """
 
