@@ -42,7 +42,7 @@ def main() -> None:
                 failed = True
                 report.note(f"{suite} does not count: {error}")
             print(f"\n({suite}: {time.monotonic() - begun:.0f} s)", flush=True)
-    report.write(options.results, "reads")
+    report.write(options.results, "reads", _command(options))
     sys.exit(failed)
 
 
@@ -57,6 +57,16 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON files")
     return parser.parse_args()
+
+
+def _command(options: argparse.Namespace) -> str:
+    """Return what to type for the same, folders left out: they are of one machine."""
+    words = ["python -m benchmarks", f"--spikes {options.spikes}", f"--rounds {options.rounds}"]
+    if options.only != list(SUITES):
+        words += ["--only", *options.only]
+    if options.full:
+        words.append("--full")
+    return " ".join(words)
 
 
 def _made(folder: Path) -> Path:

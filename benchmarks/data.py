@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -103,6 +104,14 @@ def read_columns(folder: Path) -> tuple[Int64Array, NDArray[np.int32]]:
         np.ascontiguousarray(spikes["sample_index"]),
         spikes["unit_index"].astype(np.int32),
     )
+
+
+def read_window(folder: Path, start: int, stop: int) -> tuple[Int64Array, Int64Array]:
+    """Return samples and unit indices in a half-open window, without reading the rest."""
+    spikes = np.load(folder / "spikes.npy", mmap_mode="r")
+    first, last = (bisect_left(spikes["sample_index"], frame) for frame in (start, stop))
+    window = spikes[first:last]
+    return np.array(window["sample_index"]), np.array(window["unit_index"])
 
 
 def sorted_by_unit(samples: Int64Array, units: NDArray[np.int32]) -> Int64Array:

@@ -6,11 +6,12 @@ import importlib.metadata
 import json
 import os
 import platform
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from benchmarks.page import short
 
 _PACKAGES = (
     *("spikewire", "numpy", "grpcio", "protobuf", "uvloop", "pyarrow", "spikeinterface"),
@@ -108,25 +109,24 @@ class Report:
             print("|---|---|---|---|---|---|---|---|")
             self._titled = True
         cells = (
-            *(name, _short(ours), peer_name, "" if peer is None else _short(peer)),
-            *("" if peer is None else _short(ratio), row.target or ""),
+            *(name, short(ours), peer_name, "" if peer is None else short(peer)),
+            *("" if peer is None else short(ratio), row.target or ""),
             *({None: "", True: "yes", False: "NO"}[met], n),
         )
         print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
-    def write(self, folder: Path, name: str) -> None:
+    def write(self, folder: Path, name: str, command: str) -> None:
         """Write the rows, and beside them how they came about."""
         folder.mkdir(parents=True, exist_ok=True)
         rows = [asdict(row) for row in self.rows]
         (folder / f"{name}.json").write_text(json.dumps(rows, indent=1) + "\n")
-        run = {**circumstances(), "notes": self.notes}
+        run = {"command": command, **circumstances(), "notes": self.notes}
         (folder / f"{name}.run.json").write_text(json.dumps(run, indent=1) + "\n")
 
 
 def circumstances() -> dict[str, Any]:
-    """Return the machine, the versions and the command."""
+    """Return the machine and the versions."""
     return {
-        "command": f"python -m benchmarks {' '.join(sys.argv[1:])}".rstrip(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "machine": {
             "cpu": _cpu(),
@@ -138,10 +138,6 @@ def circumstances() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in _PACKAGES},
     }
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def _version(package: str) -> str | None:

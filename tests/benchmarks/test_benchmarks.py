@@ -24,6 +24,7 @@ def data(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return data
 
 
+@pytest.mark.timeout(300)
 def test_the_benchmarks_run(tree: Path, tmp_path: Path) -> None:
     absent = [peer for peer in PEERS if find_spec(peer) is None]
     if absent:
@@ -45,8 +46,16 @@ def test_the_benchmarks_run(tree: Path, tmp_path: Path) -> None:
         assert (row["target"] is None) == (row["met"] is None)
         assert row["n"] >= 1
     run = json.loads((tmp_path / "reads.run.json").read_text())
-    assert run["command"].startswith("python -m benchmarks --spikes=20000")
+    assert run["command"] == "python -m benchmarks --spikes 20000 --rounds 1"
     assert run["machine"]["cores"]
+
+
+def test_the_page_has_the_results(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tree)
+    from benchmarks import page
+
+    text = (tree / "docs" / "benchmarks.md").read_text("utf-8")
+    assert page.filled(text, page.results()) == text
 
 
 def test_made_up_units_are_refractory(data: Any, tmp_path: Path) -> None:
