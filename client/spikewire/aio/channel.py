@@ -122,7 +122,7 @@ class Connection:
             try:
                 # To make the next request may mean to read a file.
                 while piece := await asyncio.to_thread(next, pieces, None):
-                    await self._in_time(call.write(piece))
+                    await self._write(call, piece)
                 await self._in_time(call.done_writing())
             except asyncio.InvalidStateError:
                 pass  # the server has answered early: what, is said below
@@ -135,7 +135,7 @@ class Connection:
         async with self._errors(QUERY):
             session = self._sessions.take(request) or self._stub(QUERY, "stream_stream")()
             try:
-                await self._in_time(session.write(request))
+                await self._write(session, request)
                 answer = await self._in_time(session.read())
             except asyncio.InvalidStateError as error:
                 raise ServerUnavailableError("the server ended the session") from error
@@ -147,6 +147,16 @@ class Connection:
         self._sessions.give(request, session)
         response: QueryResponse = answer
         return response
+
+    async def _write(self, call: Any, request: Message) -> None:
+        try:
+            await self._in_time(call.write(request))
+        except grpc.aio.AioRpcError as error:
+            # A write that crosses the server's answer fails with an INTERNAL of gRPC's own,
+            # which takes the answer's place; servers send theirs with metadata.
+            if error.code() is grpc.StatusCode.INTERNAL and not error.trailing_metadata():
+                raise ServerUnavailableError("the server ended the call meanwhile") from error
+            raise
 
     def _stub(self, rpc: Rpc[Any, Any], kind: str) -> Any:
         if self._closed:
