@@ -10,7 +10,12 @@ import pytest
 import spikewire
 from spikewire.core.errors import InvalidValueError
 from spikewire.remote import codecs, transfer
-from spikewire.remote.codecs import FAST_BYTES_PER_SECOND, CodecChoice, Meter
+from spikewire.remote.codecs import (
+    FAST_BYTES_PER_SECOND,
+    GIGABIT_BYTES_PER_SECOND,
+    CodecChoice,
+    Meter,
+)
 from spikewire.remote.resources import Resources
 from spikewire.wire.gaps import ZSTD
 
@@ -38,28 +43,34 @@ def test_loopback_is_plain_whatever_is_measured():
     assert at(choice(is_loopback=True), 1e6) == []
 
 
-def test_the_link_decides_after_the_first_chunks():
+def test_a_gigabit_line_is_packed_from_the_first_request_on():
     chosen = choice()
-    assert chosen.accepted() == []
+    assert chosen.accepted() == [ZSTD]
+    for bits_per_second in (0.95e9, 1e8, 1e6):
+        assert at(chosen, bits_per_second / 8, packed=True, bytes_per_spike=1.9) == [ZSTD]
+
+
+def test_plain_is_tried_on_a_faster_line_and_kept_on_a_fast_one():
+    chosen = choice()
+    assert at(chosen, 2e9 / 8, packed=True, bytes_per_spike=1.9) == []
     assert at(chosen, FAST_BYTES_PER_SECOND * 1.01) == []
-    assert at(chosen, FAST_BYTES_PER_SECOND * 0.99) == at(chosen, 1e9 / 8) == [ZSTD]
-    # 1 Gbit/s: as many bytes a second, but each of them says more.
-    assert at(chosen, 1e9 / 8, packed=True, bytes_per_spike=1.9) == [ZSTD]
-    assert at(chosen, FAST_BYTES_PER_SECOND * 2) == []
+    # 2 Gbit/s: as many bytes a second, but each of them says more when it is packed.
+    assert at(chosen, 2e9 / 8) == [ZSTD]
+    assert at(chosen, 2e9 / 8, packed=True, bytes_per_spike=1.9) == [ZSTD]
 
 
 def test_a_slow_server_is_not_taken_for_a_slow_link():
     chosen = choice()
-    assert at(chosen, 50e6) == [ZSTD]
+    assert at(chosen, GIGABIT_BYTES_PER_SECOND * 1.1, packed=True, bytes_per_spike=1.9) == []
+    assert at(chosen, FAST_BYTES_PER_SECOND * 0.9) == []  # 94 against 72 M spikes a second
+    assert at(chosen, FAST_BYTES_PER_SECOND * 0.6) == [ZSTD]  # now the link is slow as well
     assert at(chosen, 20e6, packed=True, bytes_per_spike=1.9) == []
-    assert at(chosen, 50e6) == []
-    assert at(chosen, 5e6) == [ZSTD]  # now the link is slow as well
 
 
 def test_little_is_no_measure():
     chosen = choice()
-    chosen.measured(False, 1000, MIB - 1, 100.0)
-    assert chosen.accepted() == []
+    chosen.measured(True, 1000, MIB - 1, 1e-6)
+    assert chosen.accepted() == [ZSTD]
 
 
 def test_a_meter_begins_with_the_first_chunk(monkeypatch):
@@ -112,17 +123,18 @@ def test_packed_answers_of_a_real_server_are_the_same(server):
             np.testing.assert_array_equal(train, local.get_unit_spike_train(unit))
 
 
-def test_a_long_stream_changes_its_codec_on_a_slow_link(fake, monkeypatch):
+def test_a_long_stream_changes_its_codec_on_a_fast_link(fake, monkeypatch):
     monkeypatch.setattr(transfer, "_WORTH_REPACKING", 100)
     monkeypatch.setattr(codecs, "_MEASURED_BYTES", 1)
-    monkeypatch.setattr(codecs, "FAST_BYTES_PER_SECOND", 1e12)
+    monkeypatch.setattr(codecs, "GIGABIT_BYTES_PER_SECOND", 0.0)
+    monkeypatch.setattr(codecs, "FAST_BYTES_PER_SECOND", 0.0)
     monkeypatch.setattr(Resources, "of", with_measuring(Resources.of))
     with spikewire.connect(fake.address) as client:
         vector = client.open("a").to_spike_vector()
     np.testing.assert_array_equal(vector, fake.script.sorting.to_spike_vector())
-    first, second, *_ = fake.script.asked("StreamSpikes")
-    assert (first.offset, list(first.accept_codecs)) == (0, [])
-    assert (second.offset, list(second.accept_codecs)) == (80, [ZSTD])
+    first, second = fake.script.asked("StreamSpikes")
+    assert (first.offset, list(first.accept_codecs)) == (0, [ZSTD])
+    assert (second.offset, list(second.accept_codecs)) == (80, [])
 
 
 def with_measuring(make):

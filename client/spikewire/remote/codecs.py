@@ -15,15 +15,18 @@ CodecName = Literal["auto", "plain", "zstd"]
 
 FAST_BYTES_PER_SECOND = 2.5e9 / 8
 """From 2.5 Gbit/s on, packing costs more time than it saves."""
+GIGABIT_BYTES_PER_SECOND = 1e9 / 8
+"""What a common network brings at most: more comes over a faster one, of unknown speed."""
 _MEASURED_BYTES = 1 << 20  # fewer tell more about the call than about the link
 
 
 class CodecChoice:
     """Says which codecs a client accepts; learns from what it receives.
 
-    Automatically: plain on this machine; elsewhere plain at first, and zstd as soon
-    as the first chunks were slower than 2.5 Gbit/s, unless zstd turns out to bring
-    fewer spikes a second: then the server, not the link, was slow.
+    Automatically: plain on this machine; elsewhere zstd at first. When that comes faster
+    than over a gigabit line, plain is tried, and kept if it comes at 2.5 Gbit/s or more.
+    Else what brings more spikes a second is taken, as far as both have been measured: it
+    may be the server, not the link, that is slow.
 
     Parameters
     ----------
@@ -41,7 +44,7 @@ class CodecChoice:
         if codec not in get_args(CodecName):
             raise InvalidValueError(f"codec must be 'auto', 'plain' or 'zstd', not {codec!r}")
         self._is_fixed = codec != "auto" or is_loopback
-        self._packs = codec == "zstd"
+        self._packs = codec == "zstd" or not self._is_fixed
         self._spikes_per_second: dict[bool, float] = {}  # by whether they were packed
 
     def accepted(self) -> list[Codec]:
@@ -64,12 +67,12 @@ class CodecChoice:
             return
         rates = self._spikes_per_second
         rates[packed] = spikes / seconds
-        if packed:
-            self._packs = rates[True] >= rates.get(False, 0.0)
-        elif size / seconds < FAST_BYTES_PER_SECOND:
-            self._packs = rates.get(True, rates[False]) >= rates[False]
-        else:
+        if not packed and size / seconds >= FAST_BYTES_PER_SECOND:
             self._packs = False
+        elif packed and False not in rates:
+            self._packs = size / seconds < GIGABIT_BYTES_PER_SECOND
+        else:
+            self._packs = rates.get(True, rates[packed]) >= rates.get(False, rates[packed])
 
 
 class Meter:
