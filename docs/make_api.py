@@ -1,7 +1,7 @@
 """Write docs/api.md: the names of the sorting API, and where this package has them.
 
 The list below is the reference. What stands beside a name on the page is looked up in
-the package, and a name that is neither there nor excused below stops the script.
+the package, and a name that is not there stops the script.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ REFERENCE: dict[str, list[tuple[str, str, str]]] = {
         (SORTING, D, "save_to_folder save_to_zarr save_to_memory"),
         (SORTING, D, "to_dict(include_features) to_dict(folder_metadata) dump(folder_metadata)"),
         (SORTING, SD, "save(name)"),
+        (TOP, C, "get_global_tmp_folder set_global_tmp_folder"),
         (SORTING, OURS, "dump(strict) dump_to_json(strict)"),
     ],
     "Times": [
@@ -111,7 +112,7 @@ REFERENCE: dict[str, list[tuple[str, str, str]]] = {
         (TOP, C, "spike_vector_to_spike_trains spike_vector_to_indices"),
         (VECTORS, C, "remap_unit_indices_in_vector reorder_spike_vector_by_unit_and_segment"),
         (TOP, SC, "check_sortings_equal"),
-        (TOP, D, "create_extractor_from_new_sorting create_sorting_from_old_extractor"),
+        (TOP, C, "create_extractor_from_new_sorting create_sorting_from_old_extractor"),
     ],
     "Curation": [
         (TOP, C, "apply_merges_to_sorting apply_splits_to_sorting"),
@@ -122,13 +123,6 @@ REFERENCE: dict[str, list[tuple[str, str, str]]] = {
         (CURATION, C, "apply_curation validate_curation_dict load_curation"),
         (CURATION, C, "curation_label_to_dataframe curation_label_to_vectors"),
     ],
-}
-
-#: What is left out on purpose, and why.
-ABSENT = {
-    "save(name)": "it saved into a hidden temporary folder; say `folder=`",
-    "create_extractor_from_new_sorting": "an object of spikeextractors, ended in 2021",
-    "create_sorting_from_old_extractor": "takes an object of spikeextractors, ended in 2021",
 }
 
 
@@ -147,19 +141,13 @@ def rows(section: str) -> Iterator[Row]:
     Raises
     ------
     LookupError
-        If a name is neither in the package nor in `ABSENT`, or is in both.
+        If a name is not in the package.
     """
     for owner, mark, names in REFERENCE[section]:
         for name in names.split():
-            found = _find(owner, name)
-            if (found is None) != (name in ABSENT):
-                what = "absent from" if found is None else "listed as absent, but is in"
-                raise LookupError(f"{name} is {what} {owner}")
-            label = _label(owner, name)
-            if found is None:
-                yield Row(label, mark, "no", ABSENT[name])
-            else:
-                yield Row(label, mark, "yes", _remote(owner, name))
+            if _find(owner, name) is None:
+                raise LookupError(f"{name} is absent from {owner}")
+            yield Row(_label(owner, name), mark, "yes", _remote(owner, name))
 
 
 def _find(owner: str, name: str) -> Any:
@@ -212,9 +200,11 @@ members of every sorting, `spikewire.BaseSorting`; `(x=)` is an argument.
 
 - *dialect*: in the SpikeInterface of 2021, in today's (0.105.3), or deprecated since;
   deprecated names work and warn. *ours* are in spikewire only.
-- *remote*: for members, whether a `spikewire.RemoteSorting` has it. For functions and
-  classes, "takes one" says that they take any sorting, and so one on a server.
-  Where a name is left out, the reason stands there.
+- *local*: the package has it; a name that it lacks would stop the script.
+- *remote*: for members, that a `spikewire.RemoteSorting` has it, with these arguments.
+  That it answers what the same sorting in memory answers is held by the contract of
+  sortings, which `tests/remote` and `tests/live` run over a server. For functions
+  and classes, "takes one" says that they take any sorting, and so one on a server.
 
 What behaves otherwise than in SpikeInterface is in [differences.md](differences.md).
 """

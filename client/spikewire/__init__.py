@@ -6,6 +6,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 from spikewire._version import __version__
+from spikewire.bridges.spikeextractors import (
+    create_extractor_from_new_sorting,
+    create_sorting_from_old_extractor,
+)
 from spikewire.core import errors
 from spikewire.core.aggregation import UnitsAggregationSorting, aggregate_units
 from spikewire.core.comparison import check_sortings_equal
@@ -20,6 +24,7 @@ from spikewire.core.loading import (
     load_extractor_from_json,
     load_extractor_from_pickle,
 )
+from spikewire.core.named_saves import get_global_tmp_folder, set_global_tmp_folder
 from spikewire.core.numpy_sorting import NumpySorting
 from spikewire.core.periods import random_spikes_selection, select_sorting_periods
 from spikewire.core.registry import register_class, register_url_scheme
@@ -81,8 +86,11 @@ __all__ = [
     "check_sortings_equal",
     "concatenate_sortings",
     "connect",
+    "create_extractor_from_new_sorting",
+    "create_sorting_from_old_extractor",
     "errors",
     "generate_sorting",
+    "get_global_tmp_folder",
     "load",
     "load_extractor",
     "load_extractor_from_dict",
@@ -94,6 +102,7 @@ __all__ = [
     "read_numpy_sorting_folder",
     "select_segment_sorting",
     "select_sorting_periods",
+    "set_global_tmp_folder",
     "spike_vector_to_indices",
     "spike_vector_to_spike_trains",
     "split_sorting",

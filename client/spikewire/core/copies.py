@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from spikewire.core.dumping import SortingDumps
 from spikewire.core.errors import InvalidValueError
+from spikewire.core.named_saves import folder_named
 from spikewire.core.registry import saver
 
 if TYPE_CHECKING:
@@ -65,13 +66,21 @@ class SortingCopies(SortingDumps):
             return NumpySorting.from_sorting(self._this)
         return SharedMemorySorting.from_sorting(self._this)
 
-    def save(self, format: str = "numpy_folder", **options: Any) -> BaseSorting:  # noqa: A002
+    def save(
+        self,
+        format: str = "numpy_folder",  # noqa: A002
+        *,
+        name: str | None = None,
+        **options: Any,
+    ) -> BaseSorting:
         """Write spikes and metadata, and give the sorting that reads what was written.
 
         Parameters
         ----------
         format : str, default: "numpy_folder"
             "numpy_folder", "zarr" (with the extra), "memory"; "npz_folder" is deprecated.
+        name : str, optional
+            Deprecated: the name of a folder in a temporary one, where no `folder` is given.
         **options
             `folder` (all formats but "memory"), `overwrite`, and others of the format.
 
@@ -79,12 +88,14 @@ class SortingCopies(SortingDumps):
         ------
         InvalidValueError
             If the format is unknown or `folder` is missing.
+        InvalidNameError
+            If `name` is not the name of one folder.
         SortingExistsError
             If something lies at `folder` and `overwrite` is not True.
         """
-        ignored = [name for name in _IGNORED_SAVE_OPTIONS if name in options]
-        for name in ignored:
-            del options[name]
+        ignored = [option for option in _IGNORED_SAVE_OPTIONS if option in options]
+        for option in ignored:
+            del options[option]
         if ignored:
             warnings.warn(
                 f"save() ignores {', '.join(ignored)}, which SpikeInterface 0.105 has dropped",
@@ -92,6 +103,14 @@ class SortingCopies(SortingDumps):
                 stacklevel=2,
             )
         write = saver(format)
+        if name is not None:
+            warnings.warn(
+                "save(name=...) is deprecated; use save(folder=...)",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            if format != "memory" and options.get("folder") is None:
+                options["folder"] = folder_named(name)
         if format != "memory" and options.get("folder") is None:
             raise InvalidValueError(f"format {format!r} needs 'folder'")
         saved = write(self._this, **options)

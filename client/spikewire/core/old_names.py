@@ -11,6 +11,7 @@ import numpy as np
 from spikewire.core.copies import SortingCopies
 from spikewire.core.dtypes import AnyArray, IntArray
 from spikewire.core.errors import ContractError
+from spikewire.core.named_saves import folder_named
 
 if TYPE_CHECKING:
     from spikewire.core.sorting import BaseSorting
@@ -86,9 +87,7 @@ class SortingOldNames(SortingCopies):
         """Deprecated: `save(folder=...)`."""
         _deprecated("save_to_folder", "save(folder=...)")
         options.pop("verbose", None)
-        return self.save(
-            folder=folder if folder is not None else name, overwrite=overwrite, **options
-        )
+        return self.save(folder=_place(name, folder), overwrite=overwrite, **options)
 
     def save_to_zarr(
         self, name: str | None = None, folder: Any = None, overwrite: bool = False, **options: Any
@@ -96,13 +95,18 @@ class SortingOldNames(SortingCopies):
         """Deprecated: `save(format="zarr", folder=...)`."""
         _deprecated("save_to_zarr", "save(format='zarr', folder=...)")
         options.pop("verbose", None)
-        folder = folder if folder is not None else name
+        folder = _place(name, folder)
         return self.save(format="zarr", folder=folder, overwrite=overwrite, **options)
 
     def save_to_memory(self, sharedmem: bool = True, **options: Any) -> BaseSorting:
         """Deprecated: `save(format="memory")`."""
         _deprecated("save_to_memory", "save(format='memory')")
         return self.save(format="memory", sharedmem=sharedmem, **options)
+
+
+def _place(name: str | None, folder: Any) -> Any:
+    """The folder to save in, that of the name if only a name is given."""
+    return folder_named(name) if folder is None and name is not None else folder
 
 
 def _deprecated(old: str, new: str) -> None:
