@@ -117,7 +117,7 @@ def test_the_decoder_of_the_protocol_page_is_right(address: str) -> None:
         stub = spike_train_service_pb2_grpc.SpikeTrainServiceStub(channel)
         chunks = [chunk for message in stub.StreamSpikes(request) for chunk in message.chunks]
     assert any(chunk.exception_count for chunk in chunks)
-    samples, units = map(np.concatenate, zip(*map(page["decode"], chunks), strict=True))
+    samples, units = map(np.concatenate, zip(*map(page["decode_spikes"], chunks), strict=True))
     spikes = sorting_with_all_kinds_of_gaps().to_spike_vector()
     np.testing.assert_array_equal(samples, spikes["sample_index"])
     np.testing.assert_array_equal(units, spikes["unit_index"])
