@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
-import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 
 import grpc
 import numpy as np
@@ -22,71 +17,6 @@ from spikewire.wire.chunks import decode_spikes
 ROUNDS = 50
 RIGS = 3
 WINDOW = 40
-
-# Loads what a server needs once, and forks a server for every line: 50 starts in the time of 5.
-NURSERY = """
-import os, sys
-import spikewire_server.app
-from spikewire_server.__main__ import main
-for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        sys.argv[1:] = line.split("\\t")[:-1]
-        main()
-        os._exit(0)
-    print(child, flush=True)
-    os.waitpid(child, 0)
-"""
-
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="servers are forked here")
-
-
-class ForkedServer:
-    """A server over one store that is killed and started again in a moment."""
-
-    def __init__(self, folder) -> None:
-        self._store = folder / "store"
-        self._port = 0
-        self._log = (folder / "server.log").open("w")
-        self._nursery = subprocess.Popen(
-            [sys.executable, "-c", NURSERY],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-        )
-        self._pid = 0
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self._port}"
-
-    def start(self) -> None:
-        arguments = ["--store", str(self._store), "--port", str(self._port), ""]
-        self._nursery.stdin.write("\t".join(arguments) + "\n")
-        self._nursery.stdin.flush()
-        said = [self._nursery.stdout.readline() for _ in range(2)]
-        self._pid = next(int(line) for line in said if line.strip().isdecimal())
-        ready = next(line for line in said if "listening on" in line)
-        self._port = int(ready.rpartition(":")[2])
-
-    def kill(self) -> None:
-        os.kill(self._pid, signal.SIGKILL)
-
-    def close(self) -> None:
-        self._nursery.stdin.close()
-        self.kill()
-        self._nursery.wait()
-        self._nursery.stdout.close()
-        self._log.close()
-
-
-@pytest.fixture
-def forked(tmp_path) -> Iterator[ForkedServer]:
-    server = ForkedServer(tmp_path)
-    server.start()
-    yield server
-    server.close()
 
 
 class Recorder:
