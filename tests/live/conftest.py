@@ -84,6 +84,8 @@ class Network:
         self.server = (host, int(port))
         self.refuses = False
         self.swallows = False
+        self.swallowed = 0
+        """How many bytes went nowhere since the network became a black hole."""
         self.ends: set[End] = set()
         self.links: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
@@ -99,6 +101,7 @@ class Network:
 
     def black_hole(self) -> None:
         """Swallow whatever is sent: neither side hears of it."""
+        self.swallowed = 0
         self.swallows = True
 
     def heal(self) -> None:
@@ -159,7 +162,9 @@ class End(asyncio.Protocol):
         assert self._other is not None
         if self._network.swallows:
             self._is_dead = self._other._is_dead = True
-        if not self._is_dead:
+        if self._is_dead:
+            self._network.swallowed += len(data)
+        else:
             self._other.transport.write(data)
 
     def connection_lost(self, error: Exception | None) -> None:
