@@ -15,7 +15,7 @@ from spikewire.core.errors import DeadlineExceededError, ServerUnavailableError
 from spikewire.remote.methods import QUERY, Rpc
 from spikewire.remote.resources import Resources
 from spikewire.remote.sessions import QuerySession, SessionPool
-from spikewire.remote.steps import Ask, Call, Operation, Pause, Receive, Send, Step, Wait
+from spikewire.remote.steps import Ask, Call, Operation, Pause, Receive, Send, Wait
 from spikewire.remote.target import Target
 from spikewire.remote.watchdog import Watch, Watchdog
 from spikewire.v1.spike_train_service_pb2 import QueryRequest, QueryResponse
@@ -100,13 +100,27 @@ class Connection:
         SpikewireError
             A call failed; the class is that of the local mistake.
         """
+        steps = self.iterate(operation)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                result: ResultT = end.value
+                return result
+
+    def iterate(self, operation: Operation[ResultT]) -> Generator[None, None, ResultT]:
+        """Do the same, and pause after every message that the operation has taken."""
         answer: Any = None
         failure: BaseException | None = None
         try:
             while True:
                 step = operation.send(answer) if failure is None else operation.throw(failure)
                 try:
-                    answer, failure = self._perform(step), None
+                    if isinstance(step, Receive):
+                        yield from self._take_each(step)
+                        answer, failure = None, None
+                    else:
+                        answer, failure = self._perform(step), None
                 except BaseException as error:
                     answer, failure = None, error
         except StopIteration as end:
@@ -115,15 +129,18 @@ class Connection:
         finally:
             failure = None  # its traceback refers to this frame
 
-    def _perform(self, step: Step) -> Any:
+    def _take_each(self, step: Receive) -> Generator[None, None, None]:
+        with closing(self.receive(step.rpc, step.request)) as messages:
+            for message in messages:
+                wants_more = step.take(message)
+                yield
+                if not wants_more:
+                    break
+
+    def _perform(self, step: Call | Ask | Wait | Send | Pause) -> Any:
         match step:
             case Call(rpc, request, timeout):
                 return self._call(rpc, request, timeout)
-            case Receive(rpc, request, take):
-                with closing(self.receive(rpc, request)) as messages:
-                    for message in messages:
-                        if not take(message):
-                            break
             case Ask(request):
                 return self._ask(request)
             case Wait(future):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spikewire.core.dtypes import IntArray, SpikeVector
+from spikewire.core.dtypes import SPIKE_DTYPE, IntArray, SpikeVector
 from spikewire.core.errors import (
     MalformedMessageError,
     NotSupportedByServerError,
@@ -15,6 +15,7 @@ from spikewire.core.errors import (
 )
 from spikewire.remote.cache import BYTES_OF_A_SPIKE
 from spikewire.remote.calls import call
+from spikewire.remote.columns import Columns, Pieces
 from spikewire.remote.methods import (
     COUNT_SPIKES,
     GET_UNIT_SPIKE_TRAIN,
@@ -22,7 +23,7 @@ from spikewire.remote.methods import (
     STREAM_SPIKES,
 )
 from spikewire.remote.resources import Resources
-from spikewire.remote.spike_collector import SpikeCollector
+from spikewire.remote.spike_collector import RoomT, SpikeCollector
 from spikewire.remote.steps import Ask, Operation
 from spikewire.remote.train_collector import TrainCollector
 from spikewire.remote.transfer import Transfer, check_revision
@@ -73,31 +74,55 @@ class SpikeReader:
         self, segment_index: int, start_frame: int | None = None, end_frame: int | None = None
     ) -> Operation[tuple[IntArray, IntArray]]:
         """Return samples and unit indices of a window, in the order of the spike vector."""
-        segments = range(segment_index, segment_index + 1)
-        request = pb.StreamSpikesRequest(
+        request = self._window(segment_index, start_frame, end_frame)
+        columns = yield from self._spikes(
+            request, lambda announced: Columns([np.int64, np.int64], announced)
+        )
+        samples, unit_indices = columns.complete()
+        return samples, unit_indices
+
+    def pieces(
+        self, pieces: Pieces, segment_index: int, start_frame: int | None, end_frame: int | None
+    ) -> Operation[None]:
+        """Read what `columns` returns piece by piece, for who takes each away as it comes."""
+        request = self._window(segment_index, start_frame, end_frame)
+        yield from self._spikes(request, pieces.begin)
+        pieces.check_complete()
+
+    def vector(self) -> Operation[SpikeVector]:
+        """Return the spike vector."""
+        request = pb.StreamSpikesRequest(name=self._name, revision=self._revision)
+        columns = yield from self._spikes(
+            request, lambda announced: Columns([SPIKE_DTYPE], announced)
+        )
+        (spikes,) = columns.complete()
+        vector: SpikeVector = spikes
+        return vector
+
+    def _window(
+        self, segment_index: int, start_frame: int | None, end_frame: int | None
+    ) -> pb.StreamSpikesRequest:
+        return pb.StreamSpikesRequest(
             name=self._name,
             revision=self._revision,
             segment_index=segment_index,
             start_frame=start_frame,
             end_frame=end_frame,
         )
-        collector = yield from self._spikes(request, segments, as_vector=False)
-        return collector.columns()
-
-    def vector(self) -> Operation[SpikeVector]:
-        """Return the spike vector."""
-        request = pb.StreamSpikesRequest(name=self._name, revision=self._revision)
-        segments = range(self._segment_count)
-        collector = yield from self._spikes(request, segments, as_vector=True)
-        return collector.vector()
 
     def _spikes(
-        self, request: pb.StreamSpikesRequest, segments: range, as_vector: bool
-    ) -> Operation[SpikeCollector]:
-        def begin(announced: int) -> SpikeCollector:
-            return SpikeCollector(announced, self._unit_count, segments, as_vector)
+        self, request: pb.StreamSpikesRequest, begin: Callable[[int], RoomT]
+    ) -> Operation[RoomT]:
+        """Read spikes in time order to where `begin` says, which is told how many come."""
+        segment = request.segment_index
+        has_one = request.HasField("segment_index")
+        segments = range(segment, segment + 1) if has_one else range(self._segment_count)
 
-        return (yield from Transfer(self._resources, request, cut_spikes, begin).run(STREAM_SPIKES))
+        def collect(announced: int) -> SpikeCollector[RoomT]:
+            return SpikeCollector(begin(announced), self._unit_count, segments)
+
+        transfer = Transfer(self._resources, request, cut_spikes, collect)
+        return (yield from transfer.run(STREAM_SPIKES)).columns
 
     def trains(
         self,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from typing import Any, Literal, TypeVar
 
 from spikewire.core.dtypes import AnyArray, IntArray, SpikeVector, UnitId
@@ -10,6 +11,7 @@ from spikewire.core.errors import InvalidValueError
 from spikewire.core.segment import BaseSortingSegment
 from spikewire.core.sorting import BaseSorting
 from spikewire.remote.channel import Connection, shared_connection
+from spikewire.remote.columns import Pieces
 from spikewire.remote.lazy import LazyAnnotations, LazyMapping, LazyProperties
 from spikewire.remote.library import describe_later, describe_readable
 from spikewire.remote.references import DUMP_CLASS
@@ -273,6 +275,16 @@ class RemoteSortingSegment(BaseSortingSegment):
         return self._connection.run(
             self._reader.columns(self._segment_index, start_frame, end_frame)
         )
+
+    def iter_spike_columns(
+        self, start_frame: int | None = None, end_frame: int | None = None
+    ) -> Iterator[tuple[IntArray, IntArray]]:
+        """Yield what `get_spike_columns` returns, a chunk at a time, as it comes."""
+        pieces = Pieces()
+        operation = self._reader.pieces(pieces, self._segment_index, start_frame, end_frame)
+        with closing(self._connection.iterate(operation)) as messages:
+            for _ in messages:
+                yield from pieces.take()
 
     def count_spikes(self) -> IntArray:
         """Return the number of spikes of each unit."""
