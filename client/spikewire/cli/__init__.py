@@ -14,7 +14,7 @@ def main() -> None:
     try:
         from spikewire.cli.commands import spikewire
     except ModuleNotFoundError as error:
-        if error.name not in ("click", "rich"):
+        if error.name not in ("click", "rich", "tqdm"):
             raise
         sys.exit(
             f"the spikewire command is an extra ({error.name} is missing): "

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import click
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 import spikewire as sw
+from spikewire.cli.acquire import acquire
+from spikewire.cli.printing import number, stdout_console, text
 from spikewire.cli.raster import raster
-from spikewire.core.errors import InvalidNameError, SortingNotFoundError
-from spikewire.extractors import recognise
+from spikewire.cli.replay import replay
+from spikewire.cli.tail import tail
+from spikewire.cli.targets import host_and_name, open_target, rate_option
 
 EXAMPLES = """
 \b
@@ -27,12 +25,10 @@ Examples:
   spikewire raster lab-server/rat7/probe0       draw its spikes
   spikewire upload sessions/probe0 lab-server/rat7/probe0
   spikewire save lab-server/rat7/probe0 ./probe0
+  spikewire tail lab-server/rat7/probe0         watch it being recorded
+  spikewire replay sessions/probe0 --as localhost/replays/probe0
+  sorter | spikewire acquire localhost/rat7/probe0 --sampling-frequency 30000
 """
-
-
-rate_option = click.option(
-    "--sampling-frequency", type=float, metavar="HZ", help="For local files that hold none."
-)
 
 
 @click.group(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,14 +49,14 @@ def list_sortings(where: str) -> None:
     with sw.connect(host) as client:
         for entry in client.list(prefix=prefix):
             table.add_row(
-                _text(entry.name),
-                _number(entry.unit_count),
-                _number(entry.segment_count),
-                _number(entry.spike_count),
-                _number(entry.sampling_frequency),
-                _text(entry.state),
+                text(entry.name),
+                number(entry.unit_count),
+                number(entry.segment_count),
+                number(entry.spike_count),
+                number(entry.sampling_frequency),
+                text(entry.state),
             )
-    _console().print(table)
+    stdout_console().print(table)
 
 
 @spikewire.command()
@@ -68,11 +64,11 @@ def list_sortings(where: str) -> None:
 @rate_option
 def show(target: str, sampling_frequency: float | None) -> None:
     """Show the units of a sorting, their spikes and properties."""
-    sorting = _open(target, sampling_frequency)
-    console = _console()
-    console.print(_text(sorting))
+    sorting = open_target(target, sampling_frequency)
+    console = stdout_console()
+    console.print(text(sorting))
     for key in sorting.get_annotation_keys():
-        console.print(_text(f"{key}: {sorting.get_annotation(key)}"))
+        console.print(text(f"{key}: {sorting.get_annotation(key)}"))
     console.print()
     counts = sorting.count_num_spikes_per_unit(outputs="array")
     properties = {key: sorting.get_property(key) for key in sorting.get_property_keys()}
@@ -83,12 +79,12 @@ def show(target: str, sampling_frequency: float | None) -> None:
     table = Table("unit", box=None, pad_edge=False)
     table.add_column("spikes", justify="right")
     for key in columns:
-        table.add_column(_text(key))
+        table.add_column(text(key))
     for row, unit_id in enumerate(sorting.unit_ids):
-        values = (_text(column[row]) for column in columns.values())
-        table.add_row(_text(unit_id), _number(counts[row]), *values)
+        values = (text(column[row]) for column in columns.values())
+        table.add_row(text(unit_id), number(counts[row]), *values)
     console.print(table)
-    console.print(_text(f"{sorting.count_total_num_spikes():,} spikes"))
+    console.print(text(f"{sorting.count_total_num_spikes():,} spikes"))
 
 
 @spikewire.command("raster")
@@ -98,15 +94,15 @@ def show(target: str, sampling_frequency: float | None) -> None:
 @rate_option
 def draw(target: str, segment: int, units: int, sampling_frequency: float | None) -> None:
     """Draw the spikes of a sorting, a line a unit."""
-    console = _console()
+    console = stdout_console()
     for line in raster(
-        _open(target, sampling_frequency),
+        open_target(target, sampling_frequency),
         segment,
         width=min(console.width, 160),
         max_units=units,
         ascii_only=not (console.encoding or "").startswith("utf"),
     ):
-        console.print(_text(line), no_wrap=True)
+        console.print(text(line), no_wrap=True)
 
 
 @spikewire.command()
@@ -115,9 +111,9 @@ def draw(target: str, segment: int, units: int, sampling_frequency: float | None
 @rate_option
 def upload(path: str, to: str, sampling_frequency: float | None) -> None:
     """Upload a sorting of this machine to a server."""
-    host, name = _host_and_name(to)
+    host, name = host_and_name(to)
     with sw.connect(host) as client:
-        _console().print(_text(client.upload(_open(path, sampling_frequency), name)))
+        stdout_console().print(text(client.upload(open_target(path, sampling_frequency), name)))
 
 
 @spikewire.command()
@@ -126,38 +122,8 @@ def upload(path: str, to: str, sampling_frequency: float | None) -> None:
 @rate_option
 def save(target: str, folder: str, sampling_frequency: float | None) -> None:
     """Save a sorting to a new folder of this machine, spikes and all."""
-    _console().print(_text(_open(target, sampling_frequency).save(folder=folder)))
+    stdout_console().print(text(open_target(target, sampling_frequency).save(folder=folder)))
 
 
-def _open(target: str, sampling_frequency: float | None) -> sw.BaseSorting:
-    path = Path(target)
-    if path.exists():
-        known = recognise(path)
-        return known.open(path, sampling_frequency) if known else sw.load(path)
-    if "/" not in target:
-        raise SortingNotFoundError(
-            f"there is no file or folder {target!r}; on a server it is HOST[:PORT]/NAME"
-        )
-    return sw.RemoteSorting(*_host_and_name(target))
-
-
-def _host_and_name(target: str) -> tuple[str, str]:
-    host, _, name = target.partition("/")
-    if not host or not name:
-        raise InvalidNameError(f"{target!r} is not HOST[:PORT]/NAME")
-    return host, name
-
-
-def _text(value: object) -> Text:
-    """Return text as it is: no markup, and nothing that would steer a terminal."""
-    return Text("".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in str(value)))
-
-
-def _number(value: float | None) -> str:
-    """Return a number for reading, "" if it is not known."""
-    return "" if value is None else f"{value:,.15g}"
-
-
-def _console() -> Console:
-    # What is piped on is not cut to the width of a terminal that is not there.
-    return Console() if sys.stdout.isatty() else Console(width=10_000)
+for command in (acquire, replay, tail):
+    spikewire.add_command(command)
