@@ -160,8 +160,11 @@ class Sender:
         except StreamClosedError:
             pass
         except Exception as error:
-            log.error("the writer cannot go on: %s", error)
             with self._changed:
+                left = self._spikes_appended - self._spikes_acknowledged
+                note = f"{left} spikes were not acknowledged, and stay in {self._spool.folder}"
+                log.error("the writer cannot go on: %s (%s)", error, note)
+                error.add_note(note)
                 self._failure = error
                 self._is_connected = False
                 self._changed.notify_all()
@@ -186,7 +189,8 @@ class Sender:
                 for response in responses:
                     backoff.progressed()
                     self._take(stream, response.next_sequence)
-            raise ServerUnavailableError("the server ended the stream")
+            if self._acknowledged < self._spool.next_sequence:
+                raise ServerUnavailableError("the server ended the stream")
         finally:
             with self._changed:
                 stream.close()

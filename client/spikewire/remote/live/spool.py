@@ -16,6 +16,8 @@ from spikewire.remote.live.spool_file import SpoolFile, pack, recover, unpack
 
 FILE_BYTES = 4 * 1024 * 1024
 """From what size on a file is followed by another one: only whole files are removed."""
+_FEWEST_FILES = 8
+"""Into how many files, at least, a full spool is divided, so that acknowledged ones make room."""
 
 
 class Spool:
@@ -45,6 +47,7 @@ class Spool:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._max_bytes = max_bytes
+        self._file_bytes = min(FILE_BYTES, max_bytes // _FEWEST_FILES)
         self._sync = sync
         self._lock = threading.Lock()
         self._process_lock = FolderLock(folder / "lock", "spool")
@@ -137,7 +140,7 @@ class Spool:
         return sum(file.end for file in self._files)
 
     def _writable_file(self) -> SpoolFile:
-        if not self._files or self._files[-1].is_sealed or self._files[-1].end >= FILE_BYTES:
+        if not self._files or self._files[-1].is_sealed or self._files[-1].end >= self._file_bytes:
             self._seal()
             self._files.append(SpoolFile.create(self.folder, self._next_sequence))
         return self._files[-1]
