@@ -70,7 +70,7 @@ class ConcatenateSegmentSorting(BaseSorting):
                 parts.append(SegmentView(sorting, index, origin=-sum(self.parent_num_samples)))
                 self.parent_num_samples.append(length)
         self.add_sorting_segment(_ConcatenatedSegment(parts, self.parent_num_samples))
-        first.copy_metadata(self)
+        first._lend_metadata(self)
         if recorded:
             self.register_recording(_PlainRecording(frequency, sum(self.parent_num_samples)))
         self._kwargs = {

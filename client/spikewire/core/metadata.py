@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from spikewire.core.errors import (
     InvalidValueError,
     PropertyNotFoundError,
 )
+from spikewire.core.late_values import LateMapping, LendingMapping
 from spikewire.core.property_rules import put, room_for
 from spikewire.core.shape import SortingShape
 from spikewire.core.unit_ids import some
@@ -43,8 +44,8 @@ class SortingMetadata(SortingShape):
 
     def __init__(self, sampling_frequency: float, unit_ids: Iterable[UnitId] | AnyArray) -> None:
         super().__init__(sampling_frequency, unit_ids)
-        self._properties: MutableMapping[str, AnyArray] = {}
-        self._annotations: MutableMapping[str, Any] = {}
+        self._properties: LendingMapping = LateMapping()
+        self._annotations: LendingMapping = LateMapping()
 
     def _store_property(self, key: str, values: AnyArray) -> None:
         self._properties[key] = values
@@ -144,7 +145,7 @@ class SortingMetadata(SortingShape):
         ids : sequence, optional
             Units to give the values of, as a copy in this order.
         """
-        values = self._properties.get(key)
+        values: AnyArray | None = self._properties.get(key)
         if values is None or ids is None:
             return values
         return values[self.ids_to_indices(ids)]
@@ -265,6 +266,22 @@ class SortingMetadata(SortingShape):
         for key in self._main_properties if only_main else self.get_property_keys():
             if key in self._properties and key not in skipped:
                 other.set_property(key, self._properties[key][indices])
+
+    def _lend_metadata(self, view: SortingMetadata, ids: AnyArray | None = None) -> None:
+        """Do what `copy_metadata` does, for a new view of this sorting.
+
+        What is yet to be fetched, the view fetches when it is asked for it. It is as it
+        is now, whatever becomes of this sorting's.
+        """
+        indices = slice(None) if ids is None else self.ids_to_indices(ids)
+        copies: list[tuple[LendingMapping, LendingMapping, Callable[[Any], Any]]] = [
+            (self._annotations, view._annotations, deepcopy),
+            (self._properties, view._properties, lambda values: values[indices]),
+        ]
+        for source, target, copied in copies:
+            for key in source:
+                later = source.later(key)
+                target[key] = copied(source[key]) if later is None else later.derive(copied)
 
 
 def _check_key(what: str, key: object) -> None:

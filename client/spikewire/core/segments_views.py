@@ -48,7 +48,7 @@ class AppendSegmentSorting(BaseSorting):
         for sorting in sorting_list:
             for index in range(sorting.get_num_segments()):
                 self.add_sorting_segment(SegmentView(sorting, index))
-        first.copy_metadata(self)
+        first._lend_metadata(self)
         self._kwargs = {
             "sorting_list": self.sorting_list,
             "sampling_frequency_max_diff": sampling_frequency_max_diff,
@@ -82,7 +82,7 @@ class SelectSegmentSorting(BaseSorting):
         self._parent = sorting
         for index in indices:
             self.add_sorting_segment(SegmentView(sorting, index))
-        sorting.copy_metadata(self)
+        sorting._lend_metadata(self)
         self._kwargs = {"sorting": sorting, "segment_indices": indices}
 
 
@@ -132,7 +132,7 @@ class SplitSegmentSorting(BaseSorting):
                     )
                 )
                 start = end
-        parent_sorting.copy_metadata(self)
+        parent_sorting._lend_metadata(self)
         self._kwargs = {
             "parent_sorting": parent_sorting,
             "recording_or_recording_list": recordings,

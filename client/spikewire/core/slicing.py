@@ -77,7 +77,7 @@ class FrameSliceSorting(BaseSorting):
                 t_start=parent_sorting._t_start(0) + start / parent_sorting.sampling_frequency,
             )
         )
-        parent_sorting.copy_metadata(self)
+        parent_sorting._lend_metadata(self)
         if recording is not None:
             self.register_recording(recording.frame_slice(start_frame=start, end_frame=end))
             self.shift_times(parent_sorting._shift(0))

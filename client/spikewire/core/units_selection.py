@@ -55,7 +55,7 @@ class UnitsSelectionSorting(BaseSorting):
                 SegmentView(parent_sorting, index, unit_indices=self._parent_indices)
             )
         self._recording = parent_sorting._recording
-        parent_sorting.copy_metadata(self, ids=selected)
+        parent_sorting._lend_metadata(self, ids=selected)
         self._kwargs = {
             "parent_sorting": parent_sorting,
             "unit_ids": selected,

@@ -43,7 +43,7 @@ class RemoveExcessSpikesSorting(BaseSorting):
             length = recording.get_num_samples(index)
             self.add_sorting_segment(SegmentView(sorting, index, start_frame=0, end_frame=length))
         self._recording = sorting._recording
-        sorting.copy_metadata(self)
+        sorting._lend_metadata(self)
         self._kwargs = {"sorting": sorting, "recording": recording}
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from operator import attrgetter
 from typing import Any
 
-from spikewire.core.errors import AnnotationNotFoundError
+from spikewire.core.errors import AnnotationNotFoundError, PropertyNotFoundError
+from spikewire.core.late_values import Later, LendingMapping
 from spikewire.remote.metadata import Tagged
 
 _NOT_FETCHED: Any = object()
 
 
-class LazyMapping(MutableMapping[str, Any]):
+class LazyMapping(LendingMapping):
     """What a server has under some keys, and what was put beside it here.
 
     Safe to use from many threads.
@@ -28,6 +32,7 @@ class LazyMapping(MutableMapping[str, Any]):
     def __init__(self, etags: Mapping[str, str]) -> None:
         self._tagged = {key: Tagged(_NOT_FETCHED, etag) for key, etag in etags.items()}
         self._lock = threading.RLock()
+        self._lent: set[str] = set()
         self.is_edited = False
 
     def __getitem__(self, key: str) -> Any:
@@ -35,7 +40,7 @@ class LazyMapping(MutableMapping[str, Any]):
         if value is _NOT_FETCHED:
             with self._lock:
                 if self._tagged[key].value is _NOT_FETCHED:
-                    self._fetch(key)
+                    self._tagged[key] = self._source(key)()
                 value = self._tagged[key].value
         return value
 
@@ -58,6 +63,21 @@ class LazyMapping(MutableMapping[str, Any]):
     def __contains__(self, key: object) -> bool:
         return key in self._tagged  # Mapping's own would fetch the value
 
+    def later(self, key: str) -> Later | None:
+        """Return what will fetch the value that a key has now; None if the value is here."""
+        with self._lock:
+            if self._tagged[key].value is not _NOT_FETCHED:
+                return None
+            self._lent.add(key)
+            return self._source(key).derive(attrgetter("value"))
+
+    def etag_to_replace(self, key: str) -> str:
+        """Return the etag that a write to the server has to name; what was lent is fetched."""
+        if key in self._lent and key in self._tagged:
+            with suppress(PropertyNotFoundError, AnnotationNotFoundError):
+                self[key]
+        return self.etag(key)
+
     def etag(self, key: str) -> str:
         """Return the etag of what is known of a key; "" if the server has no such key."""
         tagged = self._tagged.get(key)
@@ -72,8 +92,8 @@ class LazyMapping(MutableMapping[str, Any]):
         del self._tagged[key]
 
     @abstractmethod
-    def _fetch(self, key: str) -> None:
-        """Fetch the value of a key, under the lock."""
+    def _source(self, key: str) -> Later:
+        """Return what fetches the value of a key, with its etag; the same every time."""
 
 
 class LazyProperties(LazyMapping):
@@ -89,10 +109,10 @@ class LazyProperties(LazyMapping):
 
     def __init__(self, etags: Mapping[str, str], fetch: Callable[[str], Tagged]) -> None:
         super().__init__(etags)
-        self._fetch_one = fetch
+        self._sources = {key: Later(partial(fetch, key)) for key in etags}
 
-    def _fetch(self, key: str) -> None:
-        self._tagged[key] = self._fetch_one(key)
+    def _source(self, key: str) -> Later:
+        return self._sources[key]
 
 
 class LazyAnnotations(LazyMapping):
@@ -108,14 +128,14 @@ class LazyAnnotations(LazyMapping):
 
     def __init__(self, etags: Mapping[str, str], fetch: Callable[[], Mapping[str, Tagged]]) -> None:
         super().__init__(etags)
-        self._fetch_all = fetch
+        self._all = Later(fetch)
 
-    def _fetch(self, key: str) -> None:
-        fetched = self._fetch_all()
-        if key not in fetched:
-            raise AnnotationNotFoundError(
-                f"annotation {key!r} was removed from the server: refresh() shows what is left"
-            )
-        for other, tagged in self._tagged.items():
-            if tagged.value is _NOT_FETCHED and other in fetched:
-                self._tagged[other] = fetched[other]
+    def _source(self, key: str) -> Later:
+        def one(fetched: Mapping[str, Tagged]) -> Tagged:
+            if key not in fetched:
+                raise AnnotationNotFoundError(
+                    f"annotation {key!r} was removed from the server: refresh() shows what is left"
+                )
+            return fetched[key]
+
+        return self._all.derive(one)

@@ -157,7 +157,7 @@ class RemoteSorting(BaseSorting):
         if self._mode == "r":
             super()._store_property(key, values)
         else:
-            etag = self._properties.etag(key)
+            etag = self._properties.etag_to_replace(key)
             tagged = self._run(self._source.metadata.set_property(key, values, etag))
             self._properties.written(key, tagged)
 
@@ -165,14 +165,16 @@ class RemoteSorting(BaseSorting):
         if self._mode == "r":
             super()._drop_property(key)
         else:
-            self._run(self._source.metadata.delete_property(key, self._properties.etag(key)))
+            self._run(
+                self._source.metadata.delete_property(key, self._properties.etag_to_replace(key))
+            )
             self._properties.removed(key)
 
     def _store_annotation(self, key: str, value: Any) -> None:
         if self._mode == "r":
             super()._store_annotation(key, value)
         else:
-            etag = self._annotations.etag(key)
+            etag = self._annotations.etag_to_replace(key)
             tagged = self._run(self._source.metadata.set_annotation(key, value, etag))
             self._annotations.written(key, tagged)
 
@@ -180,7 +182,9 @@ class RemoteSorting(BaseSorting):
         if self._mode == "r":
             super()._drop_annotation(key)
         else:
-            self._run(self._source.metadata.delete_annotation(key, self._annotations.etag(key)))
+            self._run(
+                self._source.metadata.delete_annotation(key, self._annotations.etag_to_replace(key))
+            )
             self._annotations.removed(key)
 
     # -- spikes -------------------------------------------------------------------------
