@@ -1,6 +1,6 @@
 # Every target sets up what it needs; the machine has to have Python >= 3.11, make and a package index.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types protos-lint protos-fresh wheel-test api protos serve bench clean
+.PHONY: help demo test check lint types protos-lint protos-fresh wheel-test api protos serve bench bench-live clean
 
 PYTHON ?= python3
 PIP_OPTIONS := -qq --disable-pip-version-check --no-input
@@ -57,6 +57,9 @@ serve: .venv/.run ## Start a server; ARGS="lab=FOLDER --port 7745" are its argum
 
 bench: .venv-bench/.stamp ## Run the benchmarks beside their peers; ARGS="--only bulk" are their arguments
 	@.venv-bench/bin/python -m benchmarks $(ARGS)
+
+bench-live: .venv-bench/.stamp ## Run rigs and followers beside their peers; ARGS="--quick" for a first look
+	@.venv-bench/bin/python -m benchmarks.live $(ARGS)
 
 clean: ## Remove the environments and everything that was built
 	rm -rf .venv .venv-bench .venv-protos dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -115,16 +116,18 @@ class Report:
         )
         print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
-    def write(self, folder: Path, name: str, command: str) -> None:
-        """Write the rows, and beside them how they came about."""
+    def write(
+        self, folder: Path, name: str, command: str, packages: Sequence[str] = _PACKAGES
+    ) -> None:
+        """Write the rows, and beside them how they came about, with which packages."""
         folder.mkdir(parents=True, exist_ok=True)
         rows = [asdict(row) for row in self.rows]
         (folder / f"{name}.json").write_text(json.dumps(rows, indent=1) + "\n")
-        run = {"command": command, **circumstances(), "notes": self.notes}
+        run = {"command": command, **circumstances(packages), "notes": self.notes}
         (folder / f"{name}.run.json").write_text(json.dumps(run, indent=1) + "\n")
 
 
-def circumstances() -> dict[str, Any]:
+def circumstances(packages: Sequence[str]) -> dict[str, Any]:
     """Return the machine and the versions."""
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
@@ -136,7 +139,7 @@ def circumstances() -> dict[str, Any]:
             "load": [round(load, 1) for load in os.getloadavg()],
         },
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in _PACKAGES},
+        "versions": {name: _version(name) for name in packages},
     }
 
 

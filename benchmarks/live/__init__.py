@@ -1,0 +1,1 @@
+"""Live acquisition beside its peers."""
