@@ -63,3 +63,23 @@ def test_a_pin_stays_until_it_is_refreshed(client, name, spool) -> None:
     client.delete(name)
     with client.acquire(name, 30_000.0, ["a"], spool=spool), pytest.raises(RevisionMismatchError):
         sorting.refresh()
+
+
+def test_properties_of_a_pin_are_written_while_and_after_it_is_recorded(
+    client, name, spool
+) -> None:
+    with client.acquire(name, 30_000.0, ["a", "b"], spool=spool) as writer:
+        writer.flush(30)
+        pinned = client.open(name, mode="r+")
+        writer.append([5], ["a"])
+        writer.add_units(["c"])
+        writer.flush(30)
+        pinned.set_property("depth", [10.0, 20.0])
+    pinned.set_property("depth", [30.0, 40.0])
+    pinned.annotate(rat="7")
+    pinned.set_property("gone", ["x", "y"])
+    pinned.delete_property("gone")
+    sealed = client.open(name)
+    assert sealed.get_property("depth")[:2].tolist() == [30.0, 40.0]
+    assert sealed.get_annotation("rat") == "7"
+    assert list(sealed.get_property_keys()) == ["depth"]

@@ -140,6 +140,8 @@ def check_unchanged(connection: Connection, name: str, origin: Origin, revision:
     row = find(connection, name)
     if row is None:
         raise not_found(name)
+    if row.acquisition_id is not None and revision.startswith(f"{row.acquisition_id}."):
+        return  # of one recording, which may have been sealed meanwhile
     if row.origin is not origin or (row.revision is not None and row.revision != revision):
         raise revision_mismatch(name, revision, row.revision or "another one")
 
