@@ -143,8 +143,8 @@ class Connection:
                 return self._call(rpc, request, timeout)
             case Ask(request):
                 return self._ask(request)
-            case Wait(future):
-                return future.result()
+            case Wait(future, timeout):
+                return future.result(timeout)
             case Send(rpc, requests):
                 return self._send(rpc, requests)
             case Pause(seconds):

@@ -339,7 +339,8 @@ class Client:
             self.info.limits.get("unit_count", 0),
             on_progress,
         )
-        return rig.acquire(name, sampling_frequency, unit_ids, annotations, t_start, resume)
+        recording = rig.acquire(name, sampling_frequency, unit_ids, annotations, t_start, resume)
+        return SpikeWriter(self._connection, recording)
 
     def follow(
         self, name: str, start: Start = "begin", unit_ids: Iterable[Any] | None = None

@@ -49,9 +49,13 @@ class Ask(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Wait for what another operation does; what comes of it is the result."""
+    """Wait for what another operation or thread does; what comes of it is the result.
+
+    After `timeout` seconds, if that is not None, what comes of it is a TimeoutError.
+    """
 
     future: Future[Any]
+    timeout: float | None = None
 
 
 class Pause(NamedTuple):

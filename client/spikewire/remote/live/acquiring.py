@@ -26,12 +26,12 @@ from spikewire.remote.calls import CALL_ATTEMPTS, call
 from spikewire.remote.channel import Connection
 from spikewire.remote.live.announced import Announced
 from spikewire.remote.live.append_stream import MESSAGE_BYTES
+from spikewire.remote.live.recording import Recording
 from spikewire.remote.live.records import Record, messages
 from spikewire.remote.live.retrying import may_pass, pause
 from spikewire.remote.live.sender import Sender
 from spikewire.remote.live.spool import Spool, SpoolReader
 from spikewire.remote.live.stats import WriterStats
-from spikewire.remote.live.writer import SpikeWriter
 from spikewire.remote.methods import APPEND_SPIKES, GET_ACQUISITION, START_ACQUISITION
 from spikewire.remote.watchdog import Watch
 from spikewire.v1 import acquisition_service_pb2 as pb
@@ -43,7 +43,7 @@ MAX_SPOOL_BYTES = 16 * 1024**3
 
 @dataclass(frozen=True)
 class Rig:
-    """Makes writers.
+    """Begins recordings.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Rig:
     max_units : int
         How many units the server admits; 0 means any number.
     on_progress : callable, optional
-        Is told by writers how far they are.
+        Is told how far they are.
     """
 
     connection: Connection
@@ -76,7 +76,7 @@ class Rig:
         annotations: Mapping[str, Any] | None,
         t_start: float | None,
         resume: bool,
-    ) -> SpikeWriter:
+    ) -> Recording:
         """Begin to record, or go on; see `Client.acquire`."""
         units = as_unit_ids(unit_ids if isinstance(unit_ids, np.ndarray) else list(unit_ids))
         if resume:
@@ -92,7 +92,7 @@ class Rig:
         unit_ids: AnyArray,
         annotations: Mapping[str, Any],
         t_start: float | None,
-    ) -> SpikeWriter:
+    ) -> Recording:
         """Begin an acquisition, or go on with the one whose spool is here."""
         request = pb.StartAcquisitionRequest(
             name=name,
@@ -110,11 +110,9 @@ class Rig:
                 raise
             return self._resume(name, sampling_frequency, unit_ids)
         acquisition = started.acquisition
-        return self._writer(started, self._spool(acquisition.acquisition_id))
+        return self._recording(started, self._spool(acquisition.acquisition_id))
 
-    def _resume(
-        self, name: str, sampling_frequency: float | None, unit_ids: AnyArray
-    ) -> SpikeWriter:
+    def _resume(self, name: str, sampling_frequency: float | None, unit_ids: AnyArray) -> Recording:
         """Take over the acquisition that is open, with its spool if that is here."""
         present = self._describe(name)
         rate = present.sampling_frequency_hz
@@ -130,13 +128,17 @@ class Rig:
             if started.acquisition.acquisition_id != present.acquisition_id:
                 raise NotRecordingError(f"{name!r} ended, and began anew, just now: try again")
             self._confirm(started, spool)
-            writer = self._writer(started, spool)
+            recording = self._recording(started, spool)
         except BaseException:
             spool.close()
             raise
-        known = set(writer.unit_ids.tolist())
-        writer.add_units(unit_ids[[unit_id not in known for unit_id in unit_ids.tolist()]])
-        return writer
+        try:
+            known = set(recording.announced.unit_ids.tolist())
+            recording.add_units(unit_ids[[unit_id not in known for unit_id in unit_ids.tolist()]])
+        except BaseException:
+            recording.close()
+            raise
+        return recording
 
     def _describe(self, name: str) -> pb.Acquisition:
         request = pb.GetAcquisitionRequest(name=name)
@@ -181,7 +183,7 @@ class Rig:
             else:
                 return
 
-    def _writer(self, started: pb.StartAcquisitionResponse, spool: Spool) -> SpikeWriter:
+    def _recording(self, started: pb.StartAcquisitionResponse, spool: Spool) -> Recording:
         acquisition = started.acquisition
         next_sequence = acquisition.next_sequence
         spool.trim(next_sequence)
@@ -205,7 +207,7 @@ class Rig:
         )
         sender.appended(spike_count)
         sender.start()
-        return SpikeWriter(self.connection, started, spool, announced, sender)
+        return Recording(started, spool, announced, sender)
 
 
 def _opening(started: pb.StartAcquisitionResponse) -> bytes:

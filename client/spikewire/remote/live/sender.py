@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import closing
 
 from spikewire.core.errors import DeadlineExceededError, ServerUnavailableError
@@ -17,6 +18,7 @@ from spikewire.remote.live.retrying import may_pass
 from spikewire.remote.live.spool import Spool, SpoolReader
 from spikewire.remote.live.stats import WriterStats
 from spikewire.remote.methods import APPEND_SPIKES
+from spikewire.remote.steps import Operation, Wait
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +67,7 @@ class Sender:
         self._is_connected = True
         self._last_error = ""
         self._known = sequence  # up to which sequence it was told of records
+        self._arrivals: list[tuple[int, Future[None]]] = []  # who waits for which sequence
         self._waiting_since_ns = 0  # when the oldest record came that is not on its way
         self._spikes_appended = 0
         self._spikes_acknowledged = 0
@@ -90,6 +93,7 @@ class Sender:
         """End; what is not acknowledged stays in the spool."""
         with self._changed:
             self._stopped = True
+            self._settle()
             if self._stream is not None:
                 self._stream.close()
             self._changed.notify_all()
@@ -100,7 +104,7 @@ class Sender:
         if self._failure is not None:
             raise self._failure.with_traceback(None)
 
-    def wait(self, sequence: int, deadline: float) -> None:
+    def wait(self, sequence: int, deadline: float) -> Operation[None]:
         """Wait until all records below a sequence are on the server's disk.
 
         Raises
@@ -111,18 +115,20 @@ class Sender:
             They cannot be sent.
         """
         with self._changed:
-            while self._acknowledged < sequence:
-                self.check()
-                if self._stopped:
-                    raise ServerUnavailableError("the writer was closed")
-                seconds = deadline - time.monotonic()
-                if seconds <= 0:
-                    why = f": {self._last_error}" if self._last_error else ""
-                    raise DeadlineExceededError(
-                        f"{sequence - self._acknowledged} records were not acknowledged in time, "
-                        f"and stay in the spool{why}"
-                    )
-                self._changed.wait(min(seconds, threading.TIMEOUT_MAX))
+            if self._acknowledged >= sequence:
+                return
+            arrival: Future[None] = Future()
+            self._arrivals.append((sequence, arrival))
+            self._settle()
+        try:
+            yield Wait(arrival, _seconds_until(deadline))
+        except TimeoutError as error:
+            raise DeadlineExceededError(self._lateness(sequence)) from error
+        finally:
+            arrival.cancel()  # of use if nobody waits any more
+        self.check()
+        if self._acknowledged < sequence:
+            raise ServerUnavailableError("the writer was closed")
 
     @property
     def stats(self) -> WriterStats:
@@ -167,6 +173,7 @@ class Sender:
                 error.add_note(note)
                 self._failure = error
                 self._is_connected = False
+                self._settle()
                 self._changed.notify_all()
 
     def _wait_for_records(self) -> bool:
@@ -189,7 +196,7 @@ class Sender:
                 for response in responses:
                     backoff.progressed()
                     self._take(stream, response.next_sequence)
-            if self._acknowledged < self._spool.next_sequence:
+            if self._acknowledged < self._spool.next_sequence:  # else it has said what it had to
                 raise ServerUnavailableError("the server ended the stream")
         finally:
             with self._changed:
@@ -207,9 +214,30 @@ class Sender:
                 self._spikes_acknowledged += sum(record.spike_count for record in arrived)
                 if not stream.in_flight:
                     self._waiting_since_ns = time.time_ns()
+                self._settle()
                 self._changed.notify_all()
         self._spool.trim(self._acknowledged)
         self._report()
+
+    def _settle(self) -> None:
+        """Tell those who wait for what has arrived, or all if nothing arrives any more."""
+        is_over = self._stopped or self._failure is not None
+        waiting = []
+        for sequence, arrival in self._arrivals:
+            if not is_over and self._acknowledged < sequence:
+                if not arrival.cancelled():
+                    waiting.append((sequence, arrival))
+            elif arrival.set_running_or_notify_cancel():
+                arrival.set_result(None)
+        self._arrivals = waiting
+
+    def _lateness(self, sequence: int) -> str:
+        with self._changed:
+            count, why = sequence - self._acknowledged, self._last_error
+        return (
+            f"{count} records were not acknowledged in time, and stay in the spool"
+            f"{': ' if why else ''}{why}"
+        )
 
     def _lost(self, error: Exception) -> None:
         with self._changed:
@@ -226,3 +254,8 @@ class Sender:
             self._on_progress(self.stats)
         except Exception:  # of the user's code; recording goes on
             log.exception("the writer's on_progress failed")
+
+
+def _seconds_until(deadline: float) -> float | None:
+    seconds = deadline - time.monotonic()
+    return seconds if seconds < threading.TIMEOUT_MAX else None
