@@ -333,3 +333,17 @@ def test_what_cannot_be_exported(tmp_path: Path, int_sorting: NumpySorting) -> N
         with pytest.raises(InvalidNameError):
             export_to_phy_minimal(with_property, tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_slice_of_disordered_times_counts_its_own_spikes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    samples, labels = np.sort(rng.integers(0, 9000, 3000)), rng.integers(0, 4, 3000)
+    truth = NumpySorting.from_samples_and_labels(samples, labels, 30000.0)
+    export_to_phy_minimal(truth, tmp_path / "phy")
+    order = rng.permutation(len(samples))
+    for name in ("spike_times", "spike_clusters"):
+        path = tmp_path / "phy" / f"{name}.npy"
+        np.save(path, np.load(path)[order])
+    part = read_phy(tmp_path / "phy").frame_slice(100, 700)
+    expected = truth.frame_slice(100, 700).to_numpy_sorting()
+    assert part.count_num_spikes_per_unit() == expected.count_num_spikes_per_unit()

@@ -166,11 +166,14 @@ def test_nothing_is_read_to_open_or_count(server, client, name):
 def test_each_hook_is_one_call(server, client, name):
     client.upload(random_sorting(), name)
     sorting = client.open(name)
+    part = spikewire.select_segment_sorting(sorting, [0]).frame_slice(5, 900).select_units(["b"])
     for read, call in (
         (lambda: sorting.segments[0].get_unit_spike_train("a", 5, 900), "GetUnitSpikeTrain"),
         (lambda: sorting.segments[0].get_unit_spike_trains(["a", "b"]), "GetUnitSpikeTrains"),
         (lambda: sorting.segments[0].get_spike_columns(0, 100), "StreamSpikes"),
         (lambda: sorting.segments[1].get_last_spike_frame(), "CountSpikes"),
+        (lambda: sorting.segments[0].count_spikes_between(5, 900), "CountSpikes"),
+        (lambda: part.count_num_spikes_per_unit(), "CountSpikes"),
         (lambda: sorting.to_spike_vector(), "StreamSpikes"),
     ):
         before = len(server.log)

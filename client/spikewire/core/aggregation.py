@@ -137,7 +137,13 @@ class _AggregatedSegment(BaseSortingSegment):
 
     def count_spikes(self) -> IntArray:
         """The number of spikes of each unit."""
-        return np.concatenate([s._count_spikes(self._segment_index) for s in self._sortings])
+        return self.count_spikes_between(None, None)
+
+    def count_spikes_between(self, start_frame: int | None, end_frame: int | None) -> IntArray:
+        """The number of spikes of each unit in [start_frame, end_frame)."""
+        return np.concatenate(
+            [s._count_spikes(self._segment_index, start_frame, end_frame) for s in self._sortings]
+        )
 
     def get_last_spike_frame(self) -> int | None:
         """The largest sample of the segment; None where it has no spikes."""

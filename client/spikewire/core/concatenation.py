@@ -187,7 +187,13 @@ class _ConcatenatedSegment(BaseSortingSegment):
 
     def count_spikes(self) -> IntArray:
         """The number of spikes of each unit."""
-        counts: IntArray = np.sum([part.count_spikes() for part in self._parts], axis=0)
+        return self.count_spikes_between(None, None)
+
+    def count_spikes_between(self, start_frame: int | None, end_frame: int | None) -> IntArray:
+        """The number of spikes of each unit in [start_frame, end_frame)."""
+        counts = np.zeros(self._sorting().get_num_units(), dtype=np.int64)
+        for part in self._touched(start_frame, end_frame):
+            counts += part.count_spikes_between(start_frame, end_frame)
         return counts
 
     def get_last_spike_frame(self) -> int | None:

@@ -134,12 +134,27 @@ class BaseSortingSegment:
         -------
         int64, (units,)
         """
+        return self._count(None, None)
+
+    def count_spikes_between(self, start_frame: int | None, end_frame: int | None) -> IntArray:
+        """The number of spikes of each unit in [start_frame, end_frame).
+
+        Returns
+        -------
+        int64, (units,)
+        """
+        return self._count(start_frame, end_frame)
+
+    def _count(self, start_frame: int | None, end_frame: int | None) -> IntArray:
+        """Count by reading."""
         sorting = self._sorting()
         if not self._has_columns():
-            trains = (self.get_unit_spike_train(unit) for unit in sorting.unit_ids)
+            trains = (
+                self.get_unit_spike_train(unit, start_frame, end_frame) for unit in sorting.unit_ids
+            )
             return np.array([len(train) for train in trains], dtype=np.int64)
         counts = np.zeros(sorting.get_num_units(), dtype=np.int64)
-        for _, unit_indices in self.iter_spike_columns():
+        for _, unit_indices in self.iter_spike_columns(start_frame, end_frame):
             counts += np.bincount(unit_indices, minlength=len(counts))
         return counts
 

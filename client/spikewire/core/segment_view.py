@@ -136,9 +136,12 @@ class SegmentView(BaseSortingSegment):
 
     def count_spikes(self) -> IntArray:
         """The number of spikes of each unit."""
-        if self._start_frame is not None or self._end_frame is not None:
-            return super().count_spikes()
-        counts = self._parent._count_spikes(self._segment_index)
+        return self.count_spikes_between(None, None)
+
+    def count_spikes_between(self, start_frame: int | None, end_frame: int | None) -> IntArray:
+        """The number of spikes of each unit in [start_frame, end_frame), as the parent counts."""
+        window = self._window(start_frame, end_frame)
+        counts = self._parent._count_spikes(self._segment_index, *window)
         return counts if self._unit_indices is None else counts[self._unit_indices]
 
     def get_last_spike_frame(self) -> int | None:

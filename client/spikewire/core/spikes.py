@@ -90,14 +90,19 @@ class SortingSpikes(SortingTimes):
             return segment.iter_spike_columns(start_frame, end_frame)
         return iter([self._read_columns(segment_index, start_frame, end_frame)])
 
-    def _count_spikes(self, segment_index: int) -> IntArray:
-        """The number of spikes of each unit in a segment."""
+    def _count_spikes(
+        self, segment_index: int, start_frame: int | None = None, end_frame: int | None = None
+    ) -> IntArray:
+        """The number of spikes of each unit in a window of a segment."""
         if segment_index in self._trains:
-            return self._trains[segment_index].counts()
+            return self._trains[segment_index].counts(start_frame, end_frame)
         if self._vector is not None:
-            _, unit_indices = self._read_columns(segment_index, None, None)
+            _, unit_indices = self._read_columns(segment_index, start_frame, end_frame)
             return np.bincount(unit_indices, minlength=self.get_num_units())
-        return self._segments[segment_index].count_spikes()
+        segment = self._segments[segment_index]
+        if start_frame is None and end_frame is None:
+            return segment.count_spikes()
+        return segment.count_spikes_between(start_frame, end_frame)
 
     def _last_spike_frame(self, segment_index: int) -> int | None:
         """The largest sample of a segment; None where it has no spikes."""

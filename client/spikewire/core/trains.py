@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spikewire.core.bounds import window
 from spikewire.core.dtypes import AnyArray, IntArray, read_only
 
 
@@ -49,10 +50,13 @@ class SegmentTrains:
         """The samples of one unit, a read-only view."""
         return self.samples[self.offsets[unit_index] : self.offsets[unit_index + 1]]
 
-    def counts(self) -> IntArray:
-        """The number of spikes of each unit."""
-        offsets = np.array(self.offsets, dtype=np.int64)
-        return offsets[1:] - offsets[:-1]
+    def counts(self, start_frame: int | None = None, end_frame: int | None = None) -> IntArray:
+        """The number of spikes of each unit in a window."""
+        if start_frame is None and end_frame is None:
+            return np.diff(np.array(self.offsets, dtype=np.int64))
+        trains = (self.train(unit) for unit in range(len(self.offsets) - 1))
+        sizes = [len(window(train, start_frame, end_frame)) for train in trains]
+        return np.array(sizes, dtype=np.int64)
 
 
 def narrowest(unit_indices: AnyArray, num_units: int) -> AnyArray:

@@ -81,8 +81,12 @@ class TableSegment(BaseSortingSegment):
 
     def count_spikes(self) -> IntArray:
         """The number of spikes of each unit, from the column of units alone."""
+        return self.count_spikes_between(None, None)
+
+    def count_spikes_between(self, start_frame: int | None, end_frame: int | None) -> IntArray:
+        """The number of spikes of each unit in [start_frame, end_frame), from the same column."""
         counts = np.zeros(self._sorting().get_num_units(), dtype=np.int64)
-        for start, stop in row_stretches(self._start_row, self._stop_row):
+        for start, stop in row_stretches(*self._rows(start_frame, end_frame)):
             units = self._table.read_units(start, stop)
             counts += np.bincount(units[units >= 0], minlength=counts.size)
         return counts

@@ -147,8 +147,12 @@ class OrderedTable:
         return self._ordered.read_samples(start, stop)
 
     def read_units(self, start: int, stop: int) -> IntArray:
-        """Unit indices of the rows, for counting only: in the order of the file."""
-        return self._stored.read_units(start, stop)
+        """Unit indices of the rows, in the order of the file until that of times is known.
+
+        Rows of a window are found by their times. To count all rows, any order will do.
+        """
+        known = self._ordered if "_ordered" in vars(self) else self._stored
+        return known.read_units(start, stop)
 
     def read(self, start: int, stop: int) -> tuple[IntArray, IntArray]:
         """Samples and unit indices of the rows, in time order."""

@@ -207,13 +207,23 @@ class SpikeReader:
     def counts(self, segment_index: int) -> Operation[SegmentCounts]:
         """Return how many spikes each unit has in a segment; asks the server once."""
         if segment_index not in self._counts:
-            request = pb.CountSpikesRequest(
-                name=self._name, revision=self._revision, segment_index=segment_index
-            )
-            response = yield from call(COUNT_SPIKES, request)
-            check_revision(self._name, self._revision, response.revision)
-            self._counts[segment_index] = self._counts_from(response, segment_index)
+            self._counts[segment_index] = yield from self.window_counts(segment_index, None, None)
         return self._counts[segment_index]
+
+    def window_counts(
+        self, segment_index: int, start_frame: int | None, end_frame: int | None
+    ) -> Operation[SegmentCounts]:
+        """Return how many spikes each unit has in a window of a segment."""
+        request = pb.CountSpikesRequest(
+            name=self._name,
+            revision=self._revision,
+            segment_index=segment_index,
+            start_frame=start_frame,
+            end_frame=end_frame,
+        )
+        response = yield from call(COUNT_SPIKES, request)
+        check_revision(self._name, self._revision, response.revision)
+        return self._counts_from(response, segment_index)
 
     def _counts_from(self, response: pb.CountSpikesResponse, segment_index: int) -> SegmentCounts:
         answers = [answer for answer in response.segments if answer.segment_index == segment_index]

@@ -294,6 +294,12 @@ class RemoteSortingSegment(BaseSortingSegment):
         """Return the number of spikes of each unit."""
         return self._connection.run(self._reader.counts(self._segment_index)).counts
 
+    def count_spikes_between(self, start_frame: int | None, end_frame: int | None) -> IntArray:
+        """Return the number of spikes of each unit in [start_frame, end_frame)."""
+        return self._connection.run(
+            self._reader.window_counts(self._segment_index, start_frame, end_frame)
+        ).counts
+
     def get_last_spike_frame(self) -> int | None:
         """Return the largest sample; None if there are no spikes."""
         return self._connection.run(self._reader.counts(self._segment_index)).last_sample

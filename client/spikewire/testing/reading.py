@@ -212,7 +212,7 @@ class ReadingContract:
             assert sorting.get_last_spike_frame(segment) == last
 
     def test_segments_answer_alone(self, sorting: BaseSorting, truth: NumpySorting) -> None:
-        """The four hooks of each segment agree with the vector."""
+        """The hooks of each segment agree with the vector."""
         vector = self._order(truth.to_spike_vector())
         for index, segment in enumerate(sorting.segments):
             spikes = vector[vector["segment_index"] == index]
@@ -223,6 +223,10 @@ class ReadingContract:
                 for column in (0, 1):
                     joined = np.concatenate([whole[column][:0], *(part[column] for part in some)])
                     np.testing.assert_array_equal(joined, whole[column])
+                between = segment.count_spikes_between(start, end)
+                counts = np.bincount(whole[1], minlength=truth.get_num_units())
+                np.testing.assert_array_equal(between, counts)
+                assert between.dtype == np.int64
             np.testing.assert_array_equal(samples, spikes["sample_index"])
             counts = np.bincount(units, minlength=truth.get_num_units())
             np.testing.assert_array_equal(segment.count_spikes(), counts)

@@ -82,8 +82,13 @@ class _ServedSegment(BaseSortingSegment):
             yield samples, unit_indices.astype(np.int64, copy=False)
 
     def count_spikes(self) -> NDArray[np.int64]:
+        return self.count_spikes_between(None, None)
+
+    def count_spikes_between(
+        self, start_frame: int | None, end_frame: int | None
+    ) -> NDArray[np.int64]:
         units = np.arange(self._sorting().get_num_units())
-        return self._opened.spikes(self._index).counts(units, None, None)
+        return self._opened.spikes(self._index).counts(units, start_frame, end_frame)
 
     def get_last_spike_frame(self) -> int | None:
         return self._opened.spikes(self._index).last_sample(None, None)
