@@ -35,7 +35,9 @@ class ServerProcess:
     def __init__(self, directory: Path, *roots: str | Path, flags: tuple[str, ...] = ()) -> None:
         self.store = directory / "store"
         self._log = directory / "server.log"
-        self._arguments = [*map(str, roots), "--store", str(self.store), *flags]
+        # At the level debug every call has a line.
+        logging = ("--log-level", "debug")
+        self._arguments = [*map(str, roots), "--store", str(self.store), *logging, *flags]
         self._process: subprocess.Popen[str] | None = None
         self.port = 0
 

@@ -24,7 +24,7 @@ from spikewire.v1 import (
     spike_train_service_pb2,
 )
 from spikewire_server.acquisition import Acquisitions, Lifecycle
-from spikewire_server.interceptors import CallInterceptor
+from spikewire_server.handlers import guarded
 from spikewire_server.library import Library
 from spikewire_server.services import acquisition_service, spike_train_service
 from spikewire_server.services.acquisition_service import AcquisitionServicer
@@ -71,10 +71,11 @@ async def _serve(settings: Settings) -> None:
     workers = Workers(settings.workers)
     acquisitions = Acquisitions(settings, library, workers)
     lifecycle = Lifecycle(acquisitions)
-    server = grpc.aio.server(interceptors=[CallInterceptor()], options=_channel_options(settings))
+    server = grpc.aio.server(options=_channel_options(settings))
     health_service = _add_services(server, settings, library, workers)
     acquisition_service.add_to_server(
-        AcquisitionServicer(acquisitions, lifecycle, workers, settings.max_followers), server
+        AcquisitionServicer(acquisitions, lifecycle, workers, settings.max_followers),
+        guarded(server),
     )
     # Bound before the library starts: a port in use must not touch the store.
     port = _bind(server, settings)
@@ -99,11 +100,12 @@ async def _serve(settings: Settings) -> None:
 def _add_services(
     server: grpc.aio.Server, settings: Settings, library: Library, workers: Workers
 ) -> health.aio.HealthServicer:
-    server_service_pb2_grpc.add_ServerServiceServicer_to_server(ServerServicer(settings), server)
+    guard = guarded(server)
+    server_service_pb2_grpc.add_ServerServiceServicer_to_server(ServerServicer(settings), guard)
     sorting_service_pb2_grpc.add_SortingServiceServicer_to_server(
-        SortingServicer(library, workers, settings), server
+        SortingServicer(library, workers, settings), guard
     )
-    spike_train_service.add_to_server(SpikeTrainServicer(library, workers), server)
+    spike_train_service.add_to_server(SpikeTrainServicer(library, workers), guard)
     health_service = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
     reflection.enable_server_reflection(

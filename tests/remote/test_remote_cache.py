@@ -190,7 +190,7 @@ def test_without_the_cache_every_read_asks_the_server(fake, sorting, truth):
     before = len(fake.script.requests)
     for _ in range(2):
         same({1: sorting.get_unit_spike_train(1, 0, 5, 99, use_cache=False)}, truth, 0, 5, 99)
-    assert calls(fake)[-2:] == ["GetUnitSpikeTrain"] * 2
+    assert calls(fake)[-2:] == ["GetUnitSpikeTrain", "Query"]
     assert len(fake.script.requests) == before + 2
 
 

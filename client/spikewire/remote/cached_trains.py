@@ -22,7 +22,7 @@ class CachedTrains:
     The first question is asked as it is. Who asks again gets more than asked for, so
     that the third and fourth question need no answer from the server: the whole train
     where only a window was wanted, soon the trains of all units. What the cache cannot
-    hold is read window by window, over a session.
+    hold is read window by window.
 
     Parameters
     ----------
@@ -68,8 +68,9 @@ class CachedTrains:
             whole |= yield from self._fetch((yield from self._to_fetch(missing, is_window)))
             missing = [unit for unit in missing if unit not in whole]
         if missing:
-            read = self._reader.trains if self._misses == 1 else self._reader.window
-            trains = yield from read(missing, self._segment_index, start_frame, end_frame)
+            trains = yield from self._reader.trains(
+                missing, self._segment_index, start_frame, end_frame
+            )
             in_window = dict(zip(missing, trains, strict=True))
         return [
             in_window[unit] if unit in in_window else window(whole[unit], start_frame, end_frame)

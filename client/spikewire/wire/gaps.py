@@ -72,7 +72,8 @@ class ChunkParts(NamedTuple):
 
 def narrowest_width(maximum: int) -> int:
     """Return how many bytes (0, 1, 2, 4 or 8) a value up to `maximum` needs."""
-    return next(width for width in (0, 1, 2, 4, 8) if maximum < 1 << 8 * width)
+    bytes_needed = (maximum.bit_length() + 7) // 8
+    return bytes_needed if bytes_needed < 3 else 4 if bytes_needed < 5 else 8
 
 
 def encode_gaps(gaps: NDArray[np.unsignedinteger[Any]]) -> EncodedGaps:

@@ -173,7 +173,10 @@ def _descends(samples: NDArray[np.integer[Any]], starts: Int64Array) -> bool:
 def _encode_chunk(
     pieces: Sequence[_Piece], segment_index: int, codec: Codec, base: int
 ) -> pb.TrainChunk:
-    samples = np.concatenate([piece.samples for piece in pieces])
+    if len(pieces) == 1:
+        samples: NDArray[Any] = pieces[0].samples
+    else:
+        samples = np.concatenate([piece.samples for piece in pieces])
     if samples.dtype != np.uint32:
         samples = samples.astype(np.int64, copy=False)
     counts = np.array([len(piece.samples) for piece in pieces])

@@ -152,6 +152,10 @@ class Library:
         """Open a sorting as it is now; see `Opener.open`."""
         return self._opener.open(name, revision)
 
+    def at_hand(self, name: str, revision: str = "") -> OpenedSorting | None:
+        """Return a sorting that `open` would return at once; see `Opener.at_hand`."""
+        return self._opener.at_hand(name, revision)
+
     def get_property(self, name: str, key: str, revision: str = "") -> tuple[NDArray[Any], str]:
         """Return the values of a property, shape (units, ...), and its etag.
 

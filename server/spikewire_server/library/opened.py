@@ -17,8 +17,9 @@ from spikewire.core.trains import SegmentTrains
 from spikewire.wire.chunks import MAX_CHUNK_SPIKES
 from spikewire.wire.errors import with_metadata
 from spikewire_server.library.cache import Cache
+from spikewire_server.library.entry import Origin
 from spikewire_server.library.facts import Facts, Look, Source
-from spikewire_server.library.index import DamagedIndexError, IndexKeeper
+from spikewire_server.library.index import DamagedIndexError, IndexKeeper, SegmentIndex
 from spikewire_server.library.overlay import Overlay
 from spikewire_server.library.served import ServedSorting
 from spikewire_server.library.spikes import (
@@ -134,6 +135,13 @@ class OpenedSorting:
                 lambda: self.counts(segment_index),
             )
         return MemorySpikes(self.columns(segment_index), lambda: self._trains(segment_index))
+
+    def index_at_hand(self, segment_index: int) -> SegmentIndex | None:
+        """Return the index of a segment of the store, if it is open."""
+        if self.origin is not Origin.STORE:
+            return None
+        index = self._indexes.opened(self.revision)
+        return None if index is None else index.segments[segment_index]
 
     def _without(self, error: DamagedIndexError, segment_index: int) -> SegmentSpikes:
         self._indexes.discard(self.revision, error)

@@ -80,6 +80,17 @@ class Opener:
             opened = _Walk(self).open(name, revision)  # may be of a recording that has ended
         return opened
 
+    def at_hand(self, name: str, revision: str = "") -> OpenedSorting | None:
+        """Return a sorting of the store that was opened a while ago, if it is still the same.
+
+        For the event loop: no disk is asked. Files below roots would have to be looked at,
+        and a lost network drive can hold up whoever looks for ever.
+        """
+        opened = self._recent.get(name)
+        if opened is None or opened.origin is not Origin.STORE:
+            return None
+        return opened if revision in ("", opened.revision) else None
+
     def source(self, name: str) -> Source:
         """Return where a sorting lies; nothing is read yet.
 

@@ -19,7 +19,7 @@ from spikewire.wire.trains import encode_trains
 from spikewire_server.library import Library, OpenedSorting
 from spikewire_server.library.spikes import Columns
 from spikewire_server.services.context import Context
-from spikewire_server.services.windows import Window, one_unit, window_of
+from spikewire_server.services.windows import SegmentAnswer, Window, check_one_unit, window_of
 from spikewire_server.workers import Workers
 
 MAX_QUERY_CHUNKS = 4
@@ -30,11 +30,7 @@ T = TypeVar("T")
 
 
 def add_to_server(servicer: SpikeTrainServicer, server: grpc.aio.Server) -> None:
-    """Register the servicer, its bulk methods as what they are: makers of bytes.
-
-    They come second, and as registered handlers: generic ones would be
-    overruled by those of the generated code, without a word.
-    """
+    """Register the servicer, its bulk methods as what they are: makers of bytes."""
     rpc.add_SpikeTrainServiceServicer_to_server(servicer, server)
     server.add_registered_method_handlers(
         SERVICE,
@@ -62,24 +58,22 @@ class SpikeTrainServicer(rpc.SpikeTrainServiceServicer):
         self, request: pb.GetUnitSpikeTrainRequest, context: Context
     ) -> pb.GetUnitSpikeTrainResponse:
         """Return the train of one unit, or its first chunk."""
-        return await self._workers.run(self._unit_spike_train, request)
+        opened = self._library.at_hand(request.name, request.revision)
+        if opened is not None:
+            window = window_of(request, request.unit, opened, one_segment=True)
+            check_one_unit(window)
+            answer = window.answer_at_hand()
+            if answer is not None:
+                return _unit_spike_train(request, opened, answer)
+        return await self._workers.run(self._open_unit_spike_train, request)
 
-    def _unit_spike_train(
+    def _open_unit_spike_train(
         self, request: pb.GetUnitSpikeTrainRequest
     ) -> pb.GetUnitSpikeTrainResponse:
         opened = self._library.open(request.name, request.revision)
         window = window_of(request, request.unit, opened, one_segment=True)
-        unit, (segment,) = one_unit(window), window.segments
-        base, ((_, train),) = window.trains(segment)
-        chunk = next(
-            encode_trains(
-                [(unit, train[:MAX_CHUNK_SPIKES])], segment, _codec(request.accept_codecs), base
-            )
-        )
-        opened.verify()
-        return pb.GetUnitSpikeTrainResponse(
-            chunk=chunk, revision=opened.revision, spike_count=len(train)
-        )
+        check_one_unit(window)
+        return _unit_spike_train(request, opened, window.answer())
 
     async def GetUnitSpikeTrains(  # type: ignore[override]  # noqa: N802
         self, request: pb.GetUnitSpikeTrainsRequest, context: Context
@@ -149,7 +143,12 @@ class SpikeTrainServicer(rpc.SpikeTrainServiceServicer):
                     f"field name: the session reads {opened.name!r}; open another one for "
                     f"{request.name!r}"
                 )
-            yield await self._workers.run(_query, opened, request)
+            window = window_of(request, request.units, opened, one_segment=True)
+            answer = window.answer_at_hand()
+            if answer is not None:
+                yield _query(opened, answer)
+            else:
+                yield await self._workers.run(_query_in_worker, opened, window)
 
     async def _iterate(self, messages: Iterator[T | None]) -> AsyncIterator[T]:
         """Yield the messages of a blocking generator, made in worker threads.
@@ -175,16 +174,31 @@ class SpikeTrainServicer(rpc.SpikeTrainServiceServicer):
 _END = object()
 
 
-def _query(opened: OpenedSorting, request: pb.QueryRequest) -> pb.QueryResponse:
-    window = window_of(request, request.units, opened, one_segment=True)
-    (segment,) = window.segments
-    base, trains = window.trains(segment)
-    chunks = islice(encode_trains(trains, segment, base=base), MAX_QUERY_CHUNKS)
-    answer = pb.QueryResponse(
-        chunks=chunks, revision=opened.revision, spike_count=int(window.counts(segment).sum())
+def _unit_spike_train(
+    request: pb.GetUnitSpikeTrainRequest, opened: OpenedSorting, answer: SegmentAnswer
+) -> pb.GetUnitSpikeTrainResponse:
+    base, ((unit, train),) = answer.trains
+    first = [(unit, train[:MAX_CHUNK_SPIKES])]
+    chunk = next(encode_trains(first, answer.segment, _codec(request.accept_codecs), base))
+    opened.verify()
+    return pb.GetUnitSpikeTrainResponse(
+        chunk=chunk, revision=opened.revision, spike_count=answer.spike_count
+    )
+
+
+def _query(opened: OpenedSorting, answer: SegmentAnswer) -> pb.QueryResponse:
+    base, trains = answer.trains
+    response = pb.QueryResponse(
+        chunks=islice(encode_trains(trains, answer.segment, base=base), MAX_QUERY_CHUNKS),
+        revision=opened.revision,
+        spike_count=answer.spike_count,
     )
     opened.verify()
-    return answer
+    return response
+
+
+def _query_in_worker(opened: OpenedSorting, window: Window) -> pb.QueryResponse:
+    return _query(opened, window.answer())
 
 
 def _segments_after(

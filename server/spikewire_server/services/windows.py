@@ -30,6 +30,8 @@ WindowRequest: TypeAlias = (
     | pb.QueryRequest
 )
 
+_UNITS_AT_HAND = 8
+_SPIKES_AT_HAND = 1 << 14
 
 Train = tuple[int, NDArray[np.integer[Any]]]
 
@@ -39,6 +41,14 @@ class Trains(NamedTuple):
 
     base: int
     each: Iterator[Train]
+
+
+class SegmentAnswer(NamedTuple):
+    """The trains of a window in its only segment, and how many spikes they have."""
+
+    segment: int
+    trains: Trains
+    spike_count: int
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,31 @@ class Window:
         if self.units is None:
             return np.arange(len(self.opened.unit_ids), dtype=np.int64)
         return self.units
+
+    def answer_at_hand(self) -> SegmentAnswer | None:
+        """Return the trains of the only segment if they are few spikes that were read before.
+
+        To read them from the index takes less than to hand them to another thread.
+        """
+        (segment,) = self.segments
+        index = self.opened.index_at_hand(segment)
+        if index is None or self.units is None or len(self.units) > _UNITS_AT_HAND:
+            return None
+        trains, spikes = [], 0
+        for unit in self.units.tolist():
+            train = index.checked_train(unit, self.start_frame, self.end_frame)
+            if train is None:
+                return None
+            trains.append((unit, train))
+            spikes += len(train)
+        if spikes > _SPIKES_AT_HAND:
+            return None
+        return SegmentAnswer(segment, Trains(index.base, iter(trains)), spikes)
+
+    def answer(self) -> SegmentAnswer:
+        """Return the trains of the only segment."""
+        (segment,) = self.segments
+        return SegmentAnswer(segment, self.trains(segment), int(self.counts(segment).sum()))
 
     def trains(self, segment: int, skip: int = 0) -> Trains:
         """Return unit index and samples of each unit, less the first `skip` spikes."""
@@ -176,13 +211,13 @@ def _segments(request: WindowRequest, count: int, one_segment: bool) -> tuple[in
 def _units(selection: pb.UnitSelection, unit_ids: NDArray[np.generic]) -> Int64Array | None:
     match selection.WhichOneof("units"):
         case "unit_indices":
-            indices = np.array(selection.unit_indices.values, dtype=np.int64)
-            if indices.size and indices.max() >= len(unit_ids):
+            indices = list(selection.unit_indices.values)
+            if max(indices, default=-1) >= len(unit_ids):
                 raise UnitNotFoundError(
-                    f"unit index {indices.max()} is out of range: the sorting has "
+                    f"unit index {max(indices)} is out of range: the sorting has "
                     f"{len(unit_ids)} units"
                 )
-            return indices
+            return np.array(indices, dtype=np.int64)
         case "unit_ids":
             positions = {unit_id: index for index, unit_id in enumerate(unit_ids.tolist())}
             wanted = unit_ids_from_proto(selection.unit_ids).tolist()
@@ -194,8 +229,13 @@ def _units(selection: pb.UnitSelection, unit_ids: NDArray[np.generic]) -> Int64A
             return None
 
 
-def one_unit(window: Window) -> int:
-    """Return the unit of a request that must choose exactly one."""
+def check_one_unit(window: Window) -> None:
+    """Make sure that a request chose exactly one unit.
+
+    Raises
+    ------
+    InvalidValueError
+        It did not.
+    """
     if window.units is None or len(window.units) != 1:
         raise InvalidValueError("field unit: exactly one unit must be chosen")
-    return int(window.units[0])

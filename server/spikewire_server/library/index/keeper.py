@@ -67,13 +67,19 @@ class IndexKeeper:
         with self._lock:
             self._open.clear()
 
-    def get(self, revision: str) -> Index | None:
-        """Return the index of a revision, None if there is none (yet)."""
+    def opened(self, revision: str) -> Index | None:
+        """Return the index of a revision if it is open; the disk is not asked."""
         with self._lock:
             index = self._open.get(revision)
             if index is not None:
                 self._open.move_to_end(revision)
-                return index
+            return index
+
+    def get(self, revision: str) -> Index | None:
+        """Return the index of a revision, None if there is none (yet)."""
+        index = self.opened(revision)
+        if index is not None:
+            return index
         folder = self._path(revision)
         if not description_path(folder).exists():
             return None

@@ -75,6 +75,7 @@ class SegmentIndex:
         self.spike_count = int(facts["spike_count"])
         self.base = int(facts["base_sample"])
         self._dtype = np.dtype({4: "<u4", 8: "<i8"}[facts["train_width_bytes"]])
+        self._limits = np.iinfo(self._dtype)
         self.chunks = _table(folder, segment, "chunks", CHUNK_TABLE)
         self.counts: Int64Array = _table(folder, segment, "counts", np.dtype("<i8"))
         sums = _table(folder, segment, "sums", np.dtype("<u4"))
@@ -174,35 +175,49 @@ class SegmentIndex:
 
         Reads O(log n) samples and the answer, which is a view of the file.
         """
+        first, last = self._range(unit, start_frame, end_frame)
+        self._check_trains(first, last)
+        return self._trains[first:last]
+
+    def checked_train(
+        self, unit: int, start_frame: int | None, end_frame: int | None
+    ) -> NDArray[np.integer[Any]] | None:
+        """Return what `train` does if all of it was read, and found whole, before."""
+        first, last = self._range(unit, start_frame, end_frame)
+        if not self._block_checked[self._blocks(first, last)].all():
+            return None
+        return self._trains[first:last]
+
+    def train_count(self, unit: int, start_frame: int | None, end_frame: int | None) -> int:
+        """Return how many spikes of one unit lie in a half-open window."""
+        first, last = self._range(unit, start_frame, end_frame)
+        return last - first
+
+    def _range(self, unit: int, start_frame: int | None, end_frame: int | None) -> tuple[int, int]:
+        """Return where the window of a unit begins and ends in the trains."""
         end = int(self._ends[unit])
         begin = end - int(self.counts[unit])
         train = self._trains[begin:end]
         first = 0 if start_frame is None else self._search(train, start_frame)
         last = len(train) if end_frame is None else self._search(train, end_frame)
-        last = max(first, last)
-        size = self._dtype.itemsize
-        self._check_trains((begin + first) * size, (begin + last) * size)
-        return train[first:last]
-
-    def train_count(self, unit: int, start_frame: int | None, end_frame: int | None) -> int:
-        """Return how many spikes of one unit lie in a half-open window."""
-        end = int(self._ends[unit])
-        train = self._trains[end - int(self.counts[unit]) : end]
-        first = 0 if start_frame is None else self._search(train, start_frame)
-        last = len(train) if end_frame is None else self._search(train, end_frame)
-        return max(0, last - first)
+        return begin + first, begin + max(first, last)
 
     def _search(self, train: NDArray[Any], frame: int) -> int:
-        limits = np.iinfo(self._dtype)
         target = frame - self.base
-        if target <= limits.min:
+        if target <= self._limits.min:
             return 0
-        if target > limits.max:
+        if target > self._limits.max:
             return len(train)
-        return int(np.searchsorted(train, self._dtype.type(target)))
+        return int(train.searchsorted(self._dtype.type(target)))
 
-    def _check_trains(self, first_byte: int, last_byte: int) -> None:
-        for block in range(first_byte // TRAIN_BLOCK_BYTES, -(-last_byte // TRAIN_BLOCK_BYTES)):
+    def _blocks(self, first: int, last: int) -> slice:
+        """Return the blocks that hold a range of the trains."""
+        size = self._dtype.itemsize
+        return slice(first * size // TRAIN_BLOCK_BYTES, -(-last * size // TRAIN_BLOCK_BYTES))
+
+    def _check_trains(self, first: int, last: int) -> None:
+        blocks = self._blocks(first, last)
+        for block in range(blocks.start, blocks.stop):
             if self._block_checked[block]:
                 continue
             start = block * TRAIN_BLOCK_BYTES
