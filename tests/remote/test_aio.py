@@ -215,7 +215,7 @@ async def test_a_closed_client_says_so(fake):
 
 @in_loop
 async def test_decoding_in_threads_gives_the_same(fake, truth, monkeypatch):
-    monkeypatch.setattr(channel, "_LONG_MESSAGE", 0)
+    monkeypatch.setattr(channel, "LONG_MESSAGE", 0)
     async with await aio.connect(fake.address) as client:
         sorting = await client.open("a")
         np.testing.assert_array_equal(await sorting.to_spike_vector(), truth.to_spike_vector())

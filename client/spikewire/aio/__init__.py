@@ -6,6 +6,8 @@ Built on the same operations as `spikewire.connect`, over grpc.aio; one loop a c
 from __future__ import annotations
 
 from spikewire.aio.client import Client, connect
+from spikewire.aio.follower import Follower
 from spikewire.aio.sorting import RemoteSorting
+from spikewire.aio.writer import SpikeWriter
 
-__all__ = ["Client", "RemoteSorting", "connect"]
+__all__ = ["Client", "Follower", "RemoteSorting", "SpikeWriter", "connect"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar
 
 import grpc
@@ -21,9 +21,11 @@ from spikewire.remote.target import Target
 from spikewire.v1.spike_train_service_pb2 import QueryRequest, QueryResponse
 from spikewire.wire.errors import error_from_rpc
 
+ResponseT = TypeVar("ResponseT")
 ResultT = TypeVar("ResultT")
 
-_LONG_MESSAGE = 1 << 16  # to decode more bytes in the event loop would hold up everything else
+LONG_MESSAGE = 1 << 16
+"""To decode more bytes in the event loop would hold up everything else."""
 
 
 class Connection:
@@ -87,33 +89,52 @@ class Connection:
                 async with self._errors(rpc):
                     return await self._stub(rpc, "unary_unary")(request, timeout=timeout)
             case Receive(rpc, request, take):
-                await self._receive(rpc, request, take)
+                await self._take_all(rpc, request, take)
             case Ask(request):
                 return await self._ask(request)
-            case Wait(future):
-                # Shielded: whoever else waits for it must not be cancelled with this task.
-                return await asyncio.shield(asyncio.wrap_future(future))
+            case Wait(future, timeout):
+                async with asyncio.timeout(timeout):
+                    # Shielded: whoever else waits for it must not be cancelled with this task.
+                    return await asyncio.shield(asyncio.wrap_future(future))
             case Send(rpc, requests):
                 return await self._send(rpc, requests)
             case Pause(seconds):
                 await asyncio.sleep(seconds)
+                self._check()
         return None
 
-    async def _receive(
+    async def receive(
+        self, rpc: Rpc[Any, ResponseT], request: Message
+    ) -> AsyncGenerator[ResponseT, None]:
+        """Stream the answers to one request, without retry.
+
+        Raises
+        ------
+        SpikewireError
+            The call failed, or the server was silent for too long.
+        """
+        call = self._stub(rpc, "unary_stream")(request)
+        try:
+            while True:
+                async with self._errors(rpc):
+                    message = await self._in_time(call.read())
+                if message is grpc.aio.EOF:
+                    return
+                yield message
+        finally:
+            call.cancel()
+
+    async def _take_all(
         self, rpc: Rpc[Any, Any], request: Message, take: Callable[[Any], bool]
     ) -> None:
-        async with self._errors(rpc):
-            call = self._stub(rpc, "unary_stream")(request)
-            try:
-                while (message := await self._in_time(call.read())) is not grpc.aio.EOF:
-                    if isinstance(message, bytes) and len(message) > _LONG_MESSAGE:
-                        wants_more = await asyncio.to_thread(take, message)
-                    else:
-                        wants_more = take(message)
-                    if not wants_more:
-                        break
-            finally:
-                call.cancel()
+        async with aclosing(self.receive(rpc, request)) as messages:
+            async for message in messages:
+                if isinstance(message, bytes) and len(message) > LONG_MESSAGE:
+                    wants_more = await asyncio.to_thread(take, message)
+                else:
+                    wants_more = take(message)
+                if not wants_more:
+                    break
 
     async def _send(self, rpc: Rpc[Any, Any], requests: Iterable[Message]) -> Any:
         pieces = iter(requests)
@@ -159,12 +180,15 @@ class Connection:
             raise
 
     def _stub(self, rpc: Rpc[Any, Any], kind: str) -> Any:
-        if self._closed:
-            raise ServerUnavailableError(f"the connection to {self.target} was closed")
+        self._check()
         stub = self._stubs.get(rpc)
         if stub is None:
             stub = self._stubs[rpc] = getattr(self._channel, kind)(rpc.path, **rpc.codec)
         return stub
+
+    def _check(self) -> None:
+        if self._closed:
+            raise ServerUnavailableError(f"the connection to {self.target} was closed")
 
     async def _in_time(self, peer: Any) -> Any:
         """Wait for something that the peer does."""

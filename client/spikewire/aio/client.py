@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from spikewire.aio.channel import Connection
+from spikewire.aio.follower import Follower
 from spikewire.aio.sorting import RemoteSorting
+from spikewire.aio.writer import SpikeWriter, acquire_in_thread, in_loop
+from spikewire.core.dtypes import AnyArray
 from spikewire.core.sorting import BaseSorting
 from spikewire.remote import library
+from spikewire.remote.channel import Connection as ThreadConnection
 from spikewire.remote.codecs import CodecName
 from spikewire.remote.library import ServerInfo
+from spikewire.remote.live.acquiring import MAX_SPOOL_BYTES, Rig
+from spikewire.remote.live.follower import begin_following
+from spikewire.remote.live.following import Start
+from spikewire.remote.live.spool_folder import default_spool_folder
+from spikewire.remote.live.stats import WriterStats
 from spikewire.remote.resources import DEFAULT_CACHE_BYTES, Resources
 from spikewire.remote.target import parse_target
 from spikewire.remote.upload import Progress
@@ -61,6 +74,8 @@ class Client:
 
     def __init__(self, connection: Connection, info: ServerInfo) -> None:
         self._connection = connection
+        # Writers send from threads, over a channel that is made with the first of them.
+        self._of_writers = ThreadConnection(connection.target, connection.resources)
         self.info = info
 
     def __repr__(self) -> str:
@@ -80,6 +95,7 @@ class Client:
     async def close(self) -> None:
         """Close the connection, for the sortings that were opened too."""
         await self._connection.close()
+        self._of_writers.close()
 
     async def list(self, prefix: str = "", filter: str = "") -> list[SortingInfo]:  # noqa: A002
         """List the sortings of the server, by name."""
@@ -129,3 +145,54 @@ class Client:
     async def delete(self, name: str, if_revision: str = "") -> None:
         """Remove a sorting of the store, or a view."""
         await self._connection.run(library.delete(name, if_revision))
+
+    async def acquire(
+        self,
+        name: str,
+        sampling_frequency: float | None = None,
+        unit_ids: Iterable[Any] | AnyArray = (),
+        annotations: Mapping[str, Any] | None = None,
+        t_start: float | None = None,
+        *,
+        spool: str | os.PathLike[str] | None = None,
+        max_spool_bytes: int = MAX_SPOOL_BYTES,
+        resume: bool = False,
+        sync: bool = False,
+        on_progress: Callable[[WriterStats], object] | None = None,
+    ) -> SpikeWriter:
+        """Record a sorting live, as an acquisition rig.
+
+        Parameters and errors are those of `spikewire.Client.acquire`; `on_progress` is
+        called in the event loop. If it is cancelled, the acquisition may have begun:
+        ``resume=True`` goes on with it.
+
+        Examples
+        --------
+        >>> async with await client.acquire("rat7/probe0", 30_000.0, unit_ids=[1, 2]) as writer:
+        ...     await writer.append([120, 450], [1, 2])
+        """
+        rig = Rig(
+            self._of_writers,
+            default_spool_folder() if spool is None else Path(spool),
+            max_spool_bytes,
+            sync,
+            self.info.limits.get("unit_count", 0),
+            None if on_progress is None else in_loop(on_progress),
+        )
+        arguments = name, sampling_frequency, unit_ids, annotations, t_start, resume
+        return await acquire_in_thread(self._connection, partial(rig.acquire, *arguments))
+
+    async def follow(
+        self, name: str, start: Start = "begin", unit_ids: Iterable[Any] | None = None
+    ) -> Follower:
+        """Get the spikes of an acquisition, those of the past and those to come.
+
+        Parameters and errors are those of `spikewire.Client.follow`.
+
+        Examples
+        --------
+        >>> async for block in await client.follow("rat7/probe0", start="now"):
+        ...     print(block.sample_index, block.unit_ids)
+        """
+        following = await self._connection.run(begin_following(name, start, unit_ids))
+        return Follower(self._connection, following)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from spikewire.core.dtypes import AnyArray
 from spikewire.core.errors import ServerUnavailableError
@@ -20,46 +20,16 @@ from spikewire.remote.steps import Operation, Pause, Receive
 from spikewire.v1 import acquisition_service_pb2 as pb
 
 
-class Follower(Iterator[SpikeBlock]):
-    """Gives the spikes of an acquisition, those of the past and those to come.
+class FollowerShape:
+    """What a follower tells without waiting, in threads and in event loops."""
 
-    Made by `Client.follow`. Iteration waits for spikes, goes on by itself when the
-    connection or the server was lost, and ends when the acquisition is finished. For
-    one thread at a time.
+    _known_as: ClassVar[str]
 
-    Parameters
-    ----------
-    connection : Connection
-        The way to the server.
-    following : Following
-        Where it begins.
-    """
-
-    def __init__(self, connection: Connection, following: Following) -> None:
-        self._connection = connection
+    def __init__(self, following: Following) -> None:
         self._following = following
-        self._blocks = self._follow()
 
     def __repr__(self) -> str:
-        return f"<spikewire.Follower: {self.name}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> SpikeBlock:
-        """Wait for spikes, and return them."""
-        return next(self._blocks)
+        return f"<{self._known_as}: {self.name}>"
 
     @property
     def name(self) -> str:
@@ -80,6 +50,47 @@ class Follower(Iterator[SpikeBlock]):
     def t_starts(self) -> tuple[float | None, ...]:
         """The time of sample 0 of each segment started so far, in seconds, where stated."""
         return tuple(self._following.t_starts)
+
+
+class Follower(FollowerShape, Iterator[SpikeBlock]):
+    """Gives the spikes of an acquisition, those of the past and those to come.
+
+    Made by `Client.follow`. Iteration waits for spikes, goes on by itself when the
+    connection or the server was lost, and ends when the acquisition is finished. For
+    one thread at a time.
+
+    Parameters
+    ----------
+    connection : Connection
+        The way to the server.
+    following : Following
+        Where it begins.
+    """
+
+    _known_as = "spikewire.Follower"
+
+    def __init__(self, connection: Connection, following: Following) -> None:
+        super().__init__(following)
+        self._connection = connection
+        self._blocks = self._follow()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> SpikeBlock:
+        """Wait for spikes, and return them."""
+        return next(self._blocks)
 
     def close(self) -> None:
         """End the stream; iteration ends with it."""
