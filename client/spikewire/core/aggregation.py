@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from spikewire.core.clocks import Clock, UnitClocks
 from spikewire.core.dtypes import AnyArray, IntArray, UnitId
 from spikewire.core.errors import InvalidValueError, UnitSelectionError
 from spikewire.core.registry import register_class
@@ -22,6 +23,9 @@ class UnitsAggregationSorting(BaseSorting):
 
     Ids are kept where they are of one dtype and unique. Else integers give way to
     0, 1, 2, ... (uint64), and strings, or a mix, to "0", "1", "2", ...
+
+    Frames are each sorting's own. Where there are sync points, times in seconds are by
+    those of the sorting that a unit is of, and times of frames by the first sorting's.
 
     Annotations are kept if they are equal in every sorting, properties if they are
     of one kind wherever they exist; units of sortings that lack one get a missing value.
@@ -88,7 +92,9 @@ class _AggregatedSegment(BaseSortingSegment):
     """One segment of several sortings side by side."""
 
     def __init__(self, sortings: Sequence[BaseSorting], segment_index: int) -> None:
-        super().__init__(sortings[0].segments[segment_index]._t_start)
+        starts = (sorting.segments[segment_index]._t_start for sorting in sortings)
+        t_start = next((start for start in starts if start is not None), None)
+        super().__init__(t_start, _unit_clocks(sortings, segment_index))
         self._sortings = sortings
         self._segment_index = segment_index
         self._edges = np.cumsum([0, *(sorting.get_num_units() for sorting in sortings)])
@@ -149,6 +155,26 @@ class _AggregatedSegment(BaseSortingSegment):
         """The largest sample of the segment; None where it has no spikes."""
         frames = [sorting._last_spike_frame(self._segment_index) for sorting in self._sortings]
         return max((frame for frame in frames if frame is not None), default=None)
+
+
+def _unit_clocks(sortings: Sequence[BaseSorting], segment_index: int) -> UnitClocks | None:
+    """The clock of each unit is that of its own sorting; None where none has sync points."""
+    segments = [sorting.segments[segment_index] for sorting in sortings]
+    if all(segment._clocks is None for segment in segments):
+        return None
+    clocks: list[Clock] = []
+    indices = []
+    for sorting, segment in zip(sortings, segments, strict=True):
+        own = segment._clocks
+        if own is None:
+            start = segment._t_start or 0.0
+            own = UnitClocks([Clock([0], [start], sorting.sampling_frequency)])
+        of_units = own.indices
+        if of_units is None:
+            of_units = np.zeros(sorting.get_num_units(), np.int64)
+        indices.append(of_units + len(clocks))
+        clocks += own.clocks
+    return UnitClocks(clocks, np.concatenate(indices))
 
 
 def _unit_ids(sortings: Sequence[BaseSorting], renamed: Any) -> AnyArray:

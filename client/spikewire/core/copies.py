@@ -114,6 +114,13 @@ class SortingCopies(SortingDumps):
         if format != "memory" and options.get("folder") is None:
             raise InvalidValueError(f"format {format!r} needs 'folder'")
         saved = write(self._this, **options)
+        if format != "memory" and any(segment._clocks is not None for segment in self._segments):
+            warnings.warn(
+                "sync points are not saved: the sorting will be loaded without them",
+                stacklevel=2,
+            )
+            for source, target in zip(self._segments, saved.segments, strict=True):
+                target._take_times_of(source)
         if self._recording is not None and format != "memory":
             warnings.warn(
                 "the registered recording is not saved: the sorting will be loaded without it",

@@ -129,8 +129,7 @@ class NumpySorting(BaseSorting):
         )
         sorting._recording = source_sorting._recording
         for source, target in zip(source_sorting.segments, sorting.segments, strict=True):
-            target._t_start = source._t_start
-            target._native_t_start = source._native_t_start
+            target._take_times_of(source)
         if with_metadata:
             source_sorting.copy_metadata(sorting)
         return sorting

@@ -40,7 +40,7 @@ def select_sorting_periods(sorting: BaseSorting, periods: AnyArray | None) -> Ba
     sorting.copy_metadata(selected)
     selected._recording = sorting._recording
     for source, target in zip(sorting.segments, selected.segments, strict=True):
-        target._t_start, target._native_t_start = source._t_start, source._native_t_start
+        target._take_times_of(source)
     return selected
 
 

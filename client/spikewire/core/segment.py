@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spikewire.core.bounds import window
+from spikewire.core.clocks import UnitClocks
 from spikewire.core.dtypes import AnyArray, IntArray, SpikeVector, UnitId
 from spikewire.core.spike_inputs import flat_samples
 from spikewire.core.trains import SegmentTrains, merge_trains
@@ -28,14 +29,17 @@ class BaseSortingSegment:
     ----------
     t_start : float or None
         Time of frame 0 in seconds; None where nothing is known of it.
+    clocks : UnitClocks or None
+        How frames become seconds where sync points say it; they say it of frame 0, too.
     """
 
     #: The segment may also have `get_unit_spike_train_in_seconds(unit_id,
     #: start_time, end_time)`, when its files hold seconds and frames are derived.
 
-    def __init__(self, t_start: float | None = None) -> None:
-        self._t_start = t_start
-        self._native_t_start = t_start
+    def __init__(self, t_start: float | None = None, clocks: UnitClocks | None = None) -> None:
+        self._clocks = clocks
+        self._t_start = t_start if clocks is None else clocks.t_start
+        self._native_t_start = self._t_start
         self._parent_extractor: weakref.ref[SortingShape] | None = None
 
     @property
@@ -52,6 +56,11 @@ class BaseSortingSegment:
         if sorting is None:
             raise ReferenceError("this segment's sorting does not exist any more")
         return sorting
+
+    def _take_times_of(self, segment: BaseSortingSegment) -> None:
+        """Let frames be taken at the times at which those of another segment were."""
+        self._t_start, self._native_t_start = segment._t_start, segment._native_t_start
+        self._clocks = segment._clocks
 
     def _has_columns(self) -> bool:
         """Whether the format answers `get_spike_columns` itself, not from unit trains."""

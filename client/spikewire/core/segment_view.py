@@ -33,7 +33,8 @@ class SegmentView(BaseSortingSegment):
     origin : int, default: 0
         The parent's frame that is frame 0 here.
     t_start : float, optional
-        Time of frame 0 in seconds; by default the parent's, moved with the origin.
+        Time of frame 0 in seconds; by default the parent's. Sync points of the parent
+        are moved with the origin and say it in any case.
     """
 
     def __init__(
@@ -50,6 +51,9 @@ class SegmentView(BaseSortingSegment):
         segment = parent.segments[segment_index]
         super().__init__(segment._t_start if t_start is None else t_start)
         self._native_t_start = segment._native_t_start if t_start is None else t_start
+        if segment._clocks is not None:
+            self._clocks = segment._clocks.of_units(unit_indices).moved(origin)
+            self._t_start = self._native_t_start = self._clocks.t_start
         self._parent = parent
         self._segment_index = segment_index
         self._unit_indices = unit_indices

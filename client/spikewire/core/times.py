@@ -54,7 +54,11 @@ class Recording(Protocol):
 
 
 class SortingTimes(SortingMetadata):
-    """Times of a sorting. A recording and shifts live in memory only: no file keeps them."""
+    """Times of a sorting.
+
+    A recording, shifts and sync points live in memory only: no file keeps them. A server
+    keeps sync points.
+    """
 
     def __init__(self, sampling_frequency: float, unit_ids: Iterable[UnitId] | AnyArray) -> None:
         super().__init__(sampling_frequency, unit_ids)
@@ -104,6 +108,7 @@ class SortingTimes(SortingMetadata):
         self._recording = recording
         for index, segment in enumerate(self._segments):
             segment._t_start = segment._native_t_start = recording.get_start_time(index)
+            segment._clocks = None
 
     def _exceeds(self, recording: Recording) -> bool:
         """Whether spikes lie outside the recording."""
@@ -177,7 +182,10 @@ class SortingTimes(SortingMetadata):
             first = self._check_segment_index(segment_index)
             indices = range(first, first + 1)
         for index in indices:
-            self._segments[index]._t_start = self._t_start(index) + shift
+            segment = self._segments[index]
+            segment._t_start = self._t_start(index) + shift
+            if segment._clocks is not None:
+                segment._clocks = segment._clocks.shifted(shift)
 
     def _t_start(self, segment_index: int) -> float:
         t_start = self._segments[segment_index]._t_start
@@ -193,6 +201,9 @@ class SortingTimes(SortingMetadata):
         index = self._check_segment_index(segment_index)
         if self._recording is not None:
             return self._recording.sample_index_to_time(sample_index, index) + self._shift(index)
+        clocks = self._segments[index]._clocks
+        if clocks is not None:
+            return clocks.first.times_at(sample_index)
         return sample_index / self._sampling_frequency + self._t_start(index)
 
     def time_to_sample_index(self, time: Any, segment_index: int | None = 0) -> Any:
@@ -200,7 +211,11 @@ class SortingTimes(SortingMetadata):
         index = self._check_segment_index(segment_index)
         if self._recording is not None:
             return self._recording.time_to_sample_index(time - self._shift(index), index)
-        frames = (time - self._t_start(index)) * self._sampling_frequency
+        clocks = self._segments[index]._clocks
+        if clocks is not None:
+            frames = clocks.first.samples_at(time)
+        else:
+            frames = (time - self._t_start(index)) * self._sampling_frequency
         if isinstance(frames, np.ndarray):
             rounded: IntArray = np.rint(frames).astype(np.int64)
             return rounded

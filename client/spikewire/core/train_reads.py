@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from spikewire.core.bounds import frame_bound, seconds_bound
+from spikewire.core.clocks import UnitClocks
 from spikewire.core.dtypes import AnyArray, FloatArray, UnitId
 from spikewire.core.vectors import SortingVectors
 
@@ -105,7 +106,8 @@ class SortingTrains(SortingVectors):
         """The spikes of one unit in seconds.
 
         Times are the registered recording's, else the file's own where it holds
-        seconds, else the start time plus frames over sampling frequency.
+        seconds, else those that the sync points of the unit's own rig say, else the
+        start time plus frames over sampling frequency.
 
         Parameters
         ----------
@@ -136,12 +138,17 @@ class SortingTrains(SortingVectors):
         use_cache: bool,
     ) -> list[FloatArray]:
         """Trains in seconds in a window of frames, which is turned into seconds first."""
+        start = frame_bound(start_frame, "start_frame")
+        end = frame_bound(end_frame, "end_frame")
+        clocks = self._segments[segment_index]._clocks
+        if clocks is not None:
+            frames = self._get_trains(units, segment_index, start, end, use_cache)
+            return [
+                clocks.of(unit).times_at(train) for unit, train in zip(units, frames, strict=True)
+            ]
         times = [
             None if bound is None else self.sample_index_to_time(bound, segment_index)
-            for bound in (
-                frame_bound(start_frame, "start_frame"),
-                frame_bound(end_frame, "end_frame"),
-            )
+            for bound in (start, end)
         ]
         return self._trains_in_seconds(units, segment_index, times[0], times[1], use_cache)
 
@@ -172,6 +179,10 @@ class SortingTrains(SortingVectors):
                 for unit in units
             ]
             return [train + shift for train in trains] if shift else trains
+        if segment._clocks is not None:
+            return self._trains_by_clocks(
+                segment._clocks, units, segment_index, start, end, use_cache
+            )
         bounds = [
             frame_bound(self._nearest_frame(time, segment_index), "frame") if time else None
             for time in (start, end)
@@ -179,6 +190,32 @@ class SortingTrains(SortingVectors):
         frames = self._get_trains(units, segment_index, bounds[0], bounds[1], use_cache)
         t_start = self._t_start(segment_index)
         return [t_start + train / self._sampling_frequency for train in frames]
+
+    def _trains_by_clocks(
+        self,
+        clocks: UnitClocks,
+        units: list[int],
+        segment_index: int,
+        start: float | None,
+        end: float | None,
+        use_cache: bool,
+    ) -> list[FloatArray]:
+        """Trains in seconds by sync points; units of one clock are read together."""
+        trains: list[FloatArray] = [np.empty(0)] * len(units)
+        of_units = [clocks.of(unit) for unit in units]
+        for clock in {id(clock): clock for clock in of_units}.values():
+            places = [place for place, other in enumerate(of_units) if other is clock]
+            bounds = [
+                frame_bound(time if np.isinf(time) else np.rint(clock.samples_at(time)), "frame")
+                if time
+                else None
+                for time in (start, end)
+            ]
+            some = [units[place] for place in places]
+            frames = self._get_trains(some, segment_index, bounds[0], bounds[1], use_cache)
+            for place, train in zip(places, frames, strict=True):
+                trains[place] = clock.times_at(train)
+        return trains
 
     def _nearest_frame(self, time: float, segment_index: int) -> float:
         return time if np.isinf(time) else self.time_to_sample_index(time, segment_index)

@@ -187,7 +187,7 @@ def carry_over(
         after.set_property(flag, [unit_id in origins for unit_id in after.unit_ids.tolist()])
     after._recording = before._recording
     for source, target in zip(before.segments, after.segments, strict=True):
-        target._t_start, target._native_t_start = source._t_start, source._native_t_start
+        target._take_times_of(source)
 
 
 def _carried(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from itertools import zip_longest
 from typing import Any, Literal, TypeVar
 
+from spikewire.core.clocks import UnitClocks
 from spikewire.core.dtypes import AnyArray, IntArray, SpikeVector, UnitId
 from spikewire.core.errors import InvalidValueError
 from spikewire.core.segment import BaseSortingSegment
@@ -87,8 +89,10 @@ class RemoteSorting(BaseSorting):
         self._remote_name = info.name
         self._revision = info.revision
         self._mode = mode
-        for index, t_start in enumerate(info.t_starts):
-            self.add_sorting_segment(RemoteSortingSegment(connection, source, index, t_start))
+        for index, (t_start, clocks) in enumerate(zip_longest(info.t_starts, info.clocks)):
+            self.add_sorting_segment(
+                RemoteSortingSegment(connection, source, index, t_start, clocks)
+            )
         self._take_metadata(info)
         self._kwargs = {
             "target": str(connection.target),
@@ -239,6 +243,8 @@ class RemoteSortingSegment(BaseSortingSegment):
     segment_index : int
     t_start : float, optional
         Seconds.
+    clocks : UnitClocks, optional
+        How frames become seconds where sync points say it.
     """
 
     def __init__(
@@ -247,8 +253,9 @@ class RemoteSortingSegment(BaseSortingSegment):
         source: RemoteSource,
         segment_index: int,
         t_start: float | None,
+        clocks: UnitClocks | None = None,
     ) -> None:
-        super().__init__(t_start)
+        super().__init__(t_start, clocks)
         self._connection = connection
         self._reader = source.reader
         self._segment_index = segment_index

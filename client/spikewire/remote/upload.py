@@ -8,9 +8,9 @@ from contextlib import closing
 from spikewire.core.errors import ContentChangedError
 from spikewire.core.sorting import BaseSorting
 from spikewire.remote.progress import progress_bar
-from spikewire.v1 import sorting_pb2
 from spikewire.v1 import sorting_service_pb2 as pb
 from spikewire.wire.chunks import encode_spikes
+from spikewire.wire.clocks import segments_to_proto
 from spikewire.wire.properties import property_to_slices
 from spikewire.wire.unit_ids import unit_ids_to_proto
 from spikewire.wire.values import entries_to_proto
@@ -48,9 +48,10 @@ def upload_requests(
         if_revision=if_revision,
         sampling_frequency_hz=sorting.sampling_frequency,
         unit_ids=unit_ids_to_proto(sorting.unit_ids),
-        segments=[
-            sorting_pb2.Segment(t_start_seconds=segment._t_start) for segment in sorting.segments
-        ],
+        segments=segments_to_proto(
+            (segment._t_start for segment in sorting.segments),
+            (segment._clocks for segment in sorting.segments),
+        ),
         spike_counts=counts,
         annotations=entries_to_proto(
             {key: sorting.get_annotation(key) for key in sorting.get_annotation_keys()}

@@ -142,7 +142,7 @@ class Acquisition(google.protobuf.message.Message):
 
     @property
     def segments(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[spikewire.v1.sorting_pb2.Segment]:
-        """The segments started so far."""
+        """The segments started so far, with all sync points as their clocks."""
 
     @property
     def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
@@ -218,9 +218,9 @@ Global___SegmentStarted: typing_extensions.TypeAlias = SegmentStarted
 @typing.final
 class SyncPoint(google.protobuf.message.Message):
     """States that a sample was taken at a time: the rig's clock against a clock
-    that several rigs share. Between sync points the time is interpolated, after
-    the last one it goes on with the last slope. Both numbers must ascend within
-    a segment.
+    that several rigs share. Clock says which times follow from sync points. Both
+    numbers must ascend within a segment and lie within +-2**53; an acquisition
+    has at most 100,000 of them, and one every few seconds is plenty.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor

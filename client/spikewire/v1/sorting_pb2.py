@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from spikewire.v1 import dump_pb2 as spikewire_dot_v1_dot_dump__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aspikewire/v1/sorting.proto\x12\x0cspikewire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17spikewire/v1/dump.proto\"\xb0\x04\n\x07Sorting\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.spikewire.v1.SortingState\x12\x14\n\x0cstate_detail\x18\x03 \x01(\t\x12+\n\x06origin\x18\x04 \x01(\x0e\x32\x1b.spikewire.v1.SortingOrigin\x12\x12\n\nclass_name\x18\x05 \x01(\t\x12\x10\n\x08revision\x18\x06 \x01(\t\x12\x1d\n\x15sampling_frequency_hz\x18\x07 \x01(\x01\x12\'\n\x08unit_ids\x18\x08 \x01(\x0b\x32\x15.spikewire.v1.UnitIds\x12\'\n\x08segments\x18\t \x03(\x0b\x32\x15.spikewire.v1.Segment\x12\x17\n\nunit_count\x18\n \x01(\x04H\x00\x88\x01\x01\x12\x1a\n\rsegment_count\x18\x0b \x01(\x04H\x01\x88\x01\x01\x12\x18\n\x0bspike_count\x18\x0c \x01(\x04H\x02\x88\x01\x01\x12.\n\nproperties\x18\r \x03(\x0b\x32\x1a.spikewire.v1.PropertyInfo\x12\x31\n\x0b\x61nnotations\x18\x0e \x03(\x0b\x32\x1c.spikewire.v1.AnnotationInfo\x12/\n\x0bupdate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\r\n\x0b_unit_countB\x10\n\x0e_segment_countB\x0e\n\x0c_spike_count\";\n\x07Segment\x12\x1c\n\x0ft_start_seconds\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x12\n\x10_t_start_seconds\"\xdd\x01\n\x07UnitIds\x12-\n\nsigned_ids\x18\x01 \x01(\x0b\x32\x17.spikewire.v1.SignedIdsH\x00\x12\x31\n\x0cunsigned_ids\x18\x02 \x01(\x0b\x32\x19.spikewire.v1.UnsignedIdsH\x00\x12-\n\nstring_ids\x18\x03 \x01(\x0b\x32\x17.spikewire.v1.StringIdsH\x00\x12+\n\tbytes_ids\x18\x04 \x01(\x0b\x32\x16.spikewire.v1.BytesIdsH\x00\x12\r\n\x05\x64type\x18\x05 \x01(\tB\x05\n\x03ids\"\x1b\n\tSignedIds\x12\x0e\n\x06values\x18\x01 \x03(\x12\"\x1d\n\x0bUnsignedIds\x12\x0e\n\x06values\x18\x01 \x03(\x04\"\x1b\n\tStringIds\x12\x0e\n\x06values\x18\x01 \x03(\t\"\x1a\n\x08\x42ytesIds\x12\x0e\n\x06values\x18\x01 \x03(\x0c\"_\n\x0cPropertyInfo\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x04type\x18\x02 \x01(\x0b\x32\x17.spikewire.v1.ArrayType\x12\r\n\x05shape\x18\x03 \x03(\x04\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\"+\n\x0e\x41nnotationInfo\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t*\xa9\x01\n\x0cSortingState\x12\x1d\n\x19SORTING_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13SORTING_STATE_READY\x10\x01\x12*\n&SORTING_STATE_NEEDS_SAMPLING_FREQUENCY\x10\x02\x12\x18\n\x14SORTING_STATE_BROKEN\x10\x03\x12\x1b\n\x17SORTING_STATE_RECORDING\x10\x04*\x9b\x01\n\rSortingOrigin\x12\x1e\n\x1aSORTING_ORIGIN_UNSPECIFIED\x10\x00\x12\x17\n\x13SORTING_ORIGIN_ROOT\x10\x01\x12\x18\n\x14SORTING_ORIGIN_STORE\x10\x02\x12\x17\n\x13SORTING_ORIGIN_VIEW\x10\x03\x12\x1e\n\x1aSORTING_ORIGIN_ACQUISITION\x10\x04\x42\x63\n\x10org.spikewire.v1P\x01Z>github.com/spikewire/spikewire/gen/go/spikewire/v1;spikewirev1\xaa\x02\x0cSpikewire.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aspikewire/v1/sorting.proto\x12\x0cspikewire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17spikewire/v1/dump.proto\"\xb0\x04\n\x07Sorting\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.spikewire.v1.SortingState\x12\x14\n\x0cstate_detail\x18\x03 \x01(\t\x12+\n\x06origin\x18\x04 \x01(\x0e\x32\x1b.spikewire.v1.SortingOrigin\x12\x12\n\nclass_name\x18\x05 \x01(\t\x12\x10\n\x08revision\x18\x06 \x01(\t\x12\x1d\n\x15sampling_frequency_hz\x18\x07 \x01(\x01\x12\'\n\x08unit_ids\x18\x08 \x01(\x0b\x32\x15.spikewire.v1.UnitIds\x12\'\n\x08segments\x18\t \x03(\x0b\x32\x15.spikewire.v1.Segment\x12\x17\n\nunit_count\x18\n \x01(\x04H\x00\x88\x01\x01\x12\x1a\n\rsegment_count\x18\x0b \x01(\x04H\x01\x88\x01\x01\x12\x18\n\x0bspike_count\x18\x0c \x01(\x04H\x02\x88\x01\x01\x12.\n\nproperties\x18\r \x03(\x0b\x32\x1a.spikewire.v1.PropertyInfo\x12\x31\n\x0b\x61nnotations\x18\x0e \x03(\x0b\x32\x1c.spikewire.v1.AnnotationInfo\x12/\n\x0bupdate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\r\n\x0b_unit_countB\x10\n\x0e_segment_countB\x0e\n\x0c_spike_count\"w\n\x07Segment\x12\x1c\n\x0ft_start_seconds\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12#\n\x06\x63locks\x18\x02 \x03(\x0b\x32\x13.spikewire.v1.Clock\x12\x15\n\rclock_indices\x18\x03 \x03(\rB\x12\n\x10_t_start_seconds\"6\n\x05\x43lock\x12\x16\n\x0esample_indices\x18\x01 \x03(\x12\x12\x15\n\rtimes_seconds\x18\x02 \x03(\x01\"\xdd\x01\n\x07UnitIds\x12-\n\nsigned_ids\x18\x01 \x01(\x0b\x32\x17.spikewire.v1.SignedIdsH\x00\x12\x31\n\x0cunsigned_ids\x18\x02 \x01(\x0b\x32\x19.spikewire.v1.UnsignedIdsH\x00\x12-\n\nstring_ids\x18\x03 \x01(\x0b\x32\x17.spikewire.v1.StringIdsH\x00\x12+\n\tbytes_ids\x18\x04 \x01(\x0b\x32\x16.spikewire.v1.BytesIdsH\x00\x12\r\n\x05\x64type\x18\x05 \x01(\tB\x05\n\x03ids\"\x1b\n\tSignedIds\x12\x0e\n\x06values\x18\x01 \x03(\x12\"\x1d\n\x0bUnsignedIds\x12\x0e\n\x06values\x18\x01 \x03(\x04\"\x1b\n\tStringIds\x12\x0e\n\x06values\x18\x01 \x03(\t\"\x1a\n\x08\x42ytesIds\x12\x0e\n\x06values\x18\x01 \x03(\x0c\"_\n\x0cPropertyInfo\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x04type\x18\x02 \x01(\x0b\x32\x17.spikewire.v1.ArrayType\x12\r\n\x05shape\x18\x03 \x03(\x04\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\"+\n\x0e\x41nnotationInfo\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t*\xa9\x01\n\x0cSortingState\x12\x1d\n\x19SORTING_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13SORTING_STATE_READY\x10\x01\x12*\n&SORTING_STATE_NEEDS_SAMPLING_FREQUENCY\x10\x02\x12\x18\n\x14SORTING_STATE_BROKEN\x10\x03\x12\x1b\n\x17SORTING_STATE_RECORDING\x10\x04*\x9b\x01\n\rSortingOrigin\x12\x1e\n\x1aSORTING_ORIGIN_UNSPECIFIED\x10\x00\x12\x17\n\x13SORTING_ORIGIN_ROOT\x10\x01\x12\x18\n\x14SORTING_ORIGIN_STORE\x10\x02\x12\x17\n\x13SORTING_ORIGIN_VIEW\x10\x03\x12\x1e\n\x1aSORTING_ORIGIN_ACQUISITION\x10\x04\x42\x63\n\x10org.spikewire.v1P\x01Z>github.com/spikewire/spikewire/gen/go/spikewire/v1;spikewirev1\xaa\x02\x0cSpikewire.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,26 +34,28 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spikewire.v1.sorting_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\020org.spikewire.v1P\001Z>github.com/spikewire/spikewire/gen/go/spikewire/v1;spikewirev1\252\002\014Spikewire.V1'
-  _globals['_SORTINGSTATE']._serialized_start=1210
-  _globals['_SORTINGSTATE']._serialized_end=1379
-  _globals['_SORTINGORIGIN']._serialized_start=1382
-  _globals['_SORTINGORIGIN']._serialized_end=1537
+  _globals['_SORTINGSTATE']._serialized_start=1326
+  _globals['_SORTINGSTATE']._serialized_end=1495
+  _globals['_SORTINGORIGIN']._serialized_start=1498
+  _globals['_SORTINGORIGIN']._serialized_end=1653
   _globals['_SORTING']._serialized_start=103
   _globals['_SORTING']._serialized_end=663
   _globals['_SEGMENT']._serialized_start=665
-  _globals['_SEGMENT']._serialized_end=724
-  _globals['_UNITIDS']._serialized_start=727
-  _globals['_UNITIDS']._serialized_end=948
-  _globals['_SIGNEDIDS']._serialized_start=950
-  _globals['_SIGNEDIDS']._serialized_end=977
-  _globals['_UNSIGNEDIDS']._serialized_start=979
-  _globals['_UNSIGNEDIDS']._serialized_end=1008
-  _globals['_STRINGIDS']._serialized_start=1010
-  _globals['_STRINGIDS']._serialized_end=1037
-  _globals['_BYTESIDS']._serialized_start=1039
-  _globals['_BYTESIDS']._serialized_end=1065
-  _globals['_PROPERTYINFO']._serialized_start=1067
-  _globals['_PROPERTYINFO']._serialized_end=1162
-  _globals['_ANNOTATIONINFO']._serialized_start=1164
-  _globals['_ANNOTATIONINFO']._serialized_end=1207
+  _globals['_SEGMENT']._serialized_end=784
+  _globals['_CLOCK']._serialized_start=786
+  _globals['_CLOCK']._serialized_end=840
+  _globals['_UNITIDS']._serialized_start=843
+  _globals['_UNITIDS']._serialized_end=1064
+  _globals['_SIGNEDIDS']._serialized_start=1066
+  _globals['_SIGNEDIDS']._serialized_end=1093
+  _globals['_UNSIGNEDIDS']._serialized_start=1095
+  _globals['_UNSIGNEDIDS']._serialized_end=1124
+  _globals['_STRINGIDS']._serialized_start=1126
+  _globals['_STRINGIDS']._serialized_end=1153
+  _globals['_BYTESIDS']._serialized_start=1155
+  _globals['_BYTESIDS']._serialized_end=1181
+  _globals['_PROPERTYINFO']._serialized_start=1183
+  _globals['_PROPERTYINFO']._serialized_end=1278
+  _globals['_ANNOTATIONINFO']._serialized_start=1280
+  _globals['_ANNOTATIONINFO']._serialized_end=1323
 # @@protoc_insertion_point(module_scope)

@@ -199,27 +199,81 @@ Global___Sorting: typing_extensions.TypeAlias = Sorting
 
 @typing.final
 class Segment(google.protobuf.message.Message):
-    """One stretch of uninterrupted recording."""
+    """One stretch of uninterrupted recording.
+
+    Without clocks, sample n was taken at t_start_seconds + n / sampling
+    frequency. With clocks, they say it.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     T_START_SECONDS_FIELD_NUMBER: builtins.int
+    CLOCKS_FIELD_NUMBER: builtins.int
+    CLOCK_INDICES_FIELD_NUMBER: builtins.int
     t_start_seconds: builtins.float
-    """The time of sample 0, in seconds; absent if nobody stated it."""
+    """The time of sample 0, in seconds, by the first clock if there is one;
+    absent if nobody stated it.
+    """
+    @property
+    def clocks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Clock]:
+        """How samples become seconds, where a rig sent sync points. There is more
+        than one only in views that show the units of several rigs side by side:
+        each rig counts samples by its own clock.
+        """
+
+    @property
+    def clock_indices(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """For each unit which of the clocks its samples are counted by; empty if all
+        units have the first.
+        """
+
     def __init__(
         self,
         *,
         t_start_seconds: builtins.float | None = ...,
+        clocks: collections.abc.Iterable[Global___Clock] | None = ...,
+        clock_indices: collections.abc.Iterable[builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_t_start_seconds", b"_t_start_seconds", "t_start_seconds", b"t_start_seconds"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_t_start_seconds", b"_t_start_seconds", "t_start_seconds", b"t_start_seconds"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_t_start_seconds", b"_t_start_seconds", "clock_indices", b"clock_indices", "clocks", b"clocks", "t_start_seconds", b"t_start_seconds"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__t_start_seconds: typing_extensions.TypeAlias = typing.Literal["t_start_seconds"]
     _WhichOneofArgType__t_start_seconds: typing_extensions.TypeAlias = typing.Literal["_t_start_seconds", b"_t_start_seconds"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType__t_start_seconds) -> _WhichOneofReturnType__t_start_seconds | None: ...
 
 Global___Segment: typing_extensions.TypeAlias = Segment
+
+@typing.final
+class Clock(google.protobuf.message.Message):
+    """Ties samples to seconds at sync points. Between two points the time is
+    interpolated linearly. Before the first and after the last one it goes on
+    with the slope next to it; around a single one with the nominal sampling
+    frequency.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SAMPLE_INDICES_FIELD_NUMBER: builtins.int
+    TIMES_SECONDS_FIELD_NUMBER: builtins.int
+    @property
+    def sample_indices(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """The samples of the sync points, ascending; at least one."""
+
+    @property
+    def times_seconds(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """The time of each of them, in seconds, ascending."""
+
+    def __init__(
+        self,
+        *,
+        sample_indices: collections.abc.Iterable[builtins.int] | None = ...,
+        times_seconds: collections.abc.Iterable[builtins.float] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["sample_indices", b"sample_indices", "times_seconds", b"times_seconds"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___Clock: typing_extensions.TypeAlias = Clock
 
 @typing.final
 class UnitIds(google.protobuf.message.Message):

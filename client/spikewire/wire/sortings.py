@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from spikewire.core.clocks import UnitClocks
 from spikewire.core.errors import MalformedMessageError
 from spikewire.v1 import sorting_pb2 as pb
 from spikewire.wire.arrays import AnyArray, AnyDType, checked_shape, dtype_from_proto
+from spikewire.wire.clocks import clocks_from_proto
 from spikewire.wire.unit_ids import unit_ids_from_proto
 
 _UNKNOWN = "unknown"
@@ -64,6 +66,8 @@ class SortingInfo:
     """The ids of the units, in order; None in listings."""
     t_starts: tuple[float | None, ...] = ()
     """The time of sample 0 of each segment, in seconds, where stated."""
+    clocks: tuple[UnitClocks | None, ...] = field(default=(), compare=False)
+    """How samples of each segment become seconds, where sync points say it."""
     properties: dict[str, PropertyInfo] = field(default_factory=dict, compare=False)
     """The properties by key; empty in listings."""
     annotations: dict[str, str] = field(default_factory=dict, compare=False)
@@ -93,6 +97,8 @@ def sorting_from_proto(proto: pb.Sorting) -> SortingInfo:
     MalformedMessageError
         Unit ids, or the type of a property, are not legal.
     """
+    unit_ids = unit_ids_from_proto(proto.unit_ids) if proto.HasField("unit_ids") else None
+    unit_count = 0 if unit_ids is None else len(unit_ids)
     return SortingInfo(
         name=proto.name,
         state=_STATES.get(proto.state, _UNKNOWN),
@@ -105,9 +111,13 @@ def sorting_from_proto(proto: pb.Sorting) -> SortingInfo:
         segment_count=proto.segment_count if proto.HasField("segment_count") else None,
         spike_count=proto.spike_count if proto.HasField("spike_count") else None,
         update_time=_update_time(proto),
-        unit_ids=unit_ids_from_proto(proto.unit_ids) if proto.HasField("unit_ids") else None,
+        unit_ids=unit_ids,
         t_starts=tuple(
             segment.t_start_seconds if segment.HasField("t_start_seconds") else None
+            for segment in proto.segments
+        ),
+        clocks=tuple(
+            clocks_from_proto(segment, proto.sampling_frequency_hz, unit_count)
             for segment in proto.segments
         ),
         properties={

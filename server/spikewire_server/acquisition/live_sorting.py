@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from spikewire.core.clocks import UnitClocks
 from spikewire.core.dtypes import IntArray, UnitId
 from spikewire.core.errors import FormatError
 from spikewire.core.segment import BaseSortingSegment
@@ -56,13 +57,16 @@ class LiveSource:
 
     def facts(self, look: Look) -> Facts:
         """Return everything but the spikes."""
-        roster = self._recording.roster
+        roster, rate = self._recording.roster, self._recording.sampling_frequency
+        clocks = roster.clocks_at(self._sequence, rate)
+        t_starts = zip(roster.t_starts_at(self._sequence), clocks, strict=True)
         return Facts(
             class_name=CLASS_NAME,
             revision=look.spikes,
-            sampling_frequency=self._recording.sampling_frequency,
+            sampling_frequency=rate,
             unit_ids=roster.unit_ids_at(self._sequence),
-            t_starts=roster.t_starts_at(self._sequence),
+            t_starts=tuple(own.t_start if own else stated for stated, own in t_starts),
+            clocks=clocks,
             spike_count=self._recording.log.records.spikes_before(self._sequence + 1),
         )
 
@@ -112,14 +116,19 @@ class LiveSorting(BaseSorting):
 
     def __init__(self, recording: Recording, sequence: int) -> None:
         roster = recording.roster
-        super().__init__(recording.sampling_frequency, roster.unit_ids_at(sequence))
-        for index, t_start in enumerate(roster.t_starts_at(sequence)):
-            self.add_sorting_segment(_LiveSegment(LiveSpikes(recording, sequence, index), t_start))
+        rate = recording.sampling_frequency
+        super().__init__(rate, roster.unit_ids_at(sequence))
+        t_starts, clocks = roster.t_starts_at(sequence), roster.clocks_at(sequence, rate)
+        for index, (t_start, own) in enumerate(zip(t_starts, clocks, strict=True)):
+            spikes = LiveSpikes(recording, sequence, index)
+            self.add_sorting_segment(_LiveSegment(spikes, t_start, own))
 
 
 class _LiveSegment(BaseSortingSegment):
-    def __init__(self, spikes: LiveSpikes, t_start: float | None) -> None:
-        super().__init__(t_start)
+    def __init__(
+        self, spikes: LiveSpikes, t_start: float | None, clocks: UnitClocks | None
+    ) -> None:
+        super().__init__(t_start, clocks)
         self._spikes = spikes
 
     def get_unit_spike_train(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikewire.core.clocks import MAX_SYNC_POINTS, Clock, UnitClocks, check_sync_point
 from spikewire.core.errors import (
     ContractError,
     InvalidValueError,
@@ -52,6 +54,7 @@ class Roster:
         self._sync_points: list[_SyncPoint] = []
         self._known: set[Any] = set()
         self._last_sync: dict[int, _SyncPoint] = {}
+        self._kept_clocks: tuple[int, dict[int, UnitClocks]] | None = None  # of so many points
 
     @property
     def unit_count(self) -> int:
@@ -124,17 +127,20 @@ class Roster:
             If there is no such segment.
         InvalidValueError
             If the sample or the time does not follow that of the point before.
+        LimitExceededError
+            If there would be too many.
         """
         self.check_segment(segment_index)
-        last = self._last_sync.get(segment_index)
-        if not math.isfinite(time) or (
-            last is not None and (sample_index <= last.sample_index or time <= last.time)
-        ):
-            before = "" if last is None else f" after sample {last.sample_index} at {last.time} s"
-            raise InvalidValueError(
-                f"the sync point of sample {sample_index} at {time} s{before}: samples and times "
-                f"must ascend"
+        if len(self._sync_points) >= MAX_SYNC_POINTS:
+            raise with_metadata(
+                LimitExceededError(f"an acquisition has at most {MAX_SYNC_POINTS} sync points"),
+                limit="sync_point_count",
+                maximum=MAX_SYNC_POINTS,
             )
+        last = self._last_sync.get(segment_index)
+        check_sync_point(
+            sample_index, time, None if last is None else (last.sample_index, last.time)
+        )
         point = _SyncPoint(sequence, segment_index, sample_index, time)
         self._sync_points.append(point)
         self._last_sync[segment_index] = point
@@ -164,6 +170,7 @@ class Roster:
         del self._sync_points[bisect_left(self._sync_points, sequence, key=_sequence) :]
         self._known = set(chain.from_iterable(units.ids.tolist() for units in self._units))
         self._last_sync = {point.segment_index: point for point in self._sync_points}
+        self._kept_clocks = None
 
     def unit_ids_at(self, sequence: int) -> NDArray[Any]:
         """Return the units announced up to a record, in order."""
@@ -176,6 +183,27 @@ class Roster:
         """Return the start of each segment that was started up to a record, in seconds."""
         segments = self._segments[: bisect_right(self._segments, sequence, key=_sequence)]
         return tuple(segment.t_start for segment in segments)
+
+    def clocks_at(self, sequence: int, sampling_frequency: float) -> tuple[UnitClocks | None, ...]:
+        """Return what the sync points up to a record say of each segment; None without any."""
+        points = self._sync_points[: bisect_right(self._sync_points, sequence, key=_sequence)]
+        kept = self._kept_clocks
+        if kept is None or kept[0] != len(points):
+            kept = self._kept_clocks = len(points), _clocks(points, sampling_frequency)
+        return tuple(kept[1].get(index) for index in range(len(self.t_starts_at(sequence))))
+
+
+def _clocks(points: Iterable[_SyncPoint], sampling_frequency: float) -> dict[int, UnitClocks]:
+    """Return the clocks of the segments that have sync points."""
+    of_segment: dict[int, list[_SyncPoint]] = {}
+    for point in points:
+        of_segment.setdefault(point.segment_index, []).append(point)
+    clocks = {}
+    for index, ordered in of_segment.items():
+        samples = [point.sample_index for point in ordered]
+        seconds = [point.time for point in ordered]
+        clocks[index] = UnitClocks([Clock(samples, seconds, sampling_frequency)])
+    return clocks
 
 
 def _sequence(announced: _Units | _Segment | _SyncPoint) -> int:

@@ -48,6 +48,9 @@ SORTINGS = sa.Table(
     sa.Column("spike_count", sa.BigInteger),
     # Of views only: a serialized spikewire.v1.DumpDict.
     sa.Column("dump", sa.LargeBinary),
+    # Of the store only, where segments have sync points: a serialized spikewire.v1.Sorting of
+    # which only the clocks of the segments count.
+    sa.Column("clocks", sa.LargeBinary),
 )
 
 NOTES = sa.Table(
@@ -85,6 +88,7 @@ class SortingRow:
     unit_count: int | None = None
     spike_count: int | None = None
     dump: bytes | None = None
+    clocks: bytes | None = None
 
 
 class Catalogue:

@@ -37,6 +37,7 @@ def describe(opener: Opener, source: Source) -> Entry:
         sampling_frequency=facts.sampling_frequency,
         unit_ids=facts.unit_ids,
         t_starts=facts.t_starts,
+        clocks=facts.clocks,
         unit_count=len(facts.unit_ids),
         segment_count=len(facts.t_starts),
         spike_count=facts.spike_count,
@@ -48,7 +49,15 @@ def describe(opener: Opener, source: Source) -> Entry:
 
 def for_listing(entry: Entry) -> Entry:
     """Return a description without what listings leave out."""
-    return replace(entry, revision="", unit_ids=None, t_starts=None, properties=(), annotations=())
+    return replace(
+        entry,
+        revision="",
+        unit_ids=None,
+        t_starts=None,
+        clocks=(),
+        properties=(),
+        annotations=(),
+    )
 
 
 def describe_row(row: SortingRow) -> Entry:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spikewire.core.clocks import UnitClocks
+
 
 class State(Enum):
     """Whether a sorting can be read."""
@@ -67,6 +69,8 @@ class Entry:
     """The ids, in order; None in listings."""
     t_starts: tuple[float | None, ...] | None = None
     """The time of sample 0 of each segment, in seconds, where stated; None in listings."""
+    clocks: tuple[UnitClocks | None, ...] = ()
+    """How samples of each segment become seconds where sync points say it; empty in listings."""
     unit_count: int | None = None
     """How many units there are."""
     segment_count: int | None = None

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from spikewire.core.clocks import UnitClocks
 from spikewire.core.dtypes import read_only
 from spikewire.core.sorting import BaseSorting
 from spikewire_server.library.entry import Origin
@@ -50,6 +51,8 @@ class Facts:
     """The ids, in order."""
     t_starts: tuple[float | None, ...]
     """The time of sample 0 of each segment, in seconds, where stated."""
+    clocks: tuple[UnitClocks | None, ...] = ()
+    """How samples of each segment become seconds where sync points say it; empty if nowhere."""
     spike_count: int | None = None
     """How many spikes there are, where somebody counted."""
     labels: str = ""
@@ -113,6 +116,7 @@ def facts_of(sorting: BaseSorting, revision: str, labels: str) -> Facts:
         sampling_frequency=sorting.sampling_frequency,
         unit_ids=sorting.unit_ids,
         t_starts=tuple(segment._t_start for segment in sorting.segments),
+        clocks=tuple(segment._clocks for segment in sorting.segments),
         labels=labels,
         properties={key: read_only(np.asarray(sorting.get_property(key))) for key in keys},
         annotations={key: sorting.get_annotation(key) for key in sorting.get_annotation_keys()},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from numpy.typing import NDArray
 
+from spikewire.core.clocks import UnitClocks
 from spikewire_server.library.catalogue import Catalogue, SortingRow, object_ids, page, sqlite_url
 from spikewire_server.library.describing import describe
 from spikewire_server.library.dumping import dump_of
@@ -239,6 +240,7 @@ class Library:
         spike_counts: Sequence[int],
         annotations: Mapping[str, Any],
         if_revision: str = "",
+        clocks: Sequence[UnitClocks | None] = (),
     ) -> Upload:
         """Begin to take a sorting into the store.
 
@@ -257,6 +259,8 @@ class Library:
             The annotations.
         if_revision : str
             The revision of what may be replaced under the name; empty for none.
+        clocks : sequence of UnitClocks or None
+            For each segment how samples become seconds, where sync points say it; may be empty.
 
         Raises
         ------
@@ -267,7 +271,7 @@ class Library:
         """
         self._publisher.check_writable(name)
         header = UploadHeader.checked(
-            sampling_frequency, unit_ids, t_starts, spike_counts, self._settings
+            sampling_frequency, unit_ids, t_starts, spike_counts, clocks, self._settings
         )
 
         def publish(upload: Upload) -> bool:
@@ -281,6 +285,7 @@ class Library:
                 sampling_frequency=header.sampling_frequency,
                 unit_ids=header.unit_ids_proto,
                 t_starts=list(header.t_starts),
+                clocks=header.clocks,
                 unit_count=len(header.unit_ids),
                 spike_count=sum(header.spike_counts),
             )
@@ -331,6 +336,7 @@ class Library:
             [int(opened.counts(segment).sum()) for segment in range(opened.segment_count)],
             {key: value for key, value, _ in opened.overlay.annotations()},
             if_revision,
+            facts.clocks,
         ) as upload:
             upload.write_all_of(opened, stop)
             return upload.commit()

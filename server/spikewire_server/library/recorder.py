@@ -11,6 +11,7 @@ from spikewire.core.errors import (
     StoreUnwritableError,
     UploadIncompleteError,
 )
+from spikewire.wire.clocks import clocks_to_bytes
 from spikewire.wire.errors import with_metadata
 from spikewire.wire.unit_ids import unit_ids_to_proto
 from spikewire_server.library.catalogue import (
@@ -163,6 +164,7 @@ def _sealed_row(name: str, sealed: Sealed, object_id: str, spike_count: int) -> 
         sampling_frequency=facts.sampling_frequency,
         unit_ids=unit_ids_to_proto(facts.unit_ids).SerializeToString(),
         t_starts=list(facts.t_starts),
+        clocks=clocks_to_bytes(facts.clocks),
         unit_count=len(facts.unit_ids),
         spike_count=spike_count,
     )

@@ -60,13 +60,15 @@ class ContentDigest:
         sampling_frequency: float,
         unit_ids: NDArray[Any],
         t_starts: Sequence[float | None],
+        clocks: bytes | None = None,
     ) -> str:
-        """Return the revision of all that was added."""
+        """Return the revision of all that was added; `clocks` has the sync points."""
         ids = unit_ids.astype(unit_ids.dtype.newbyteorder("<"))
         starts = [b"" if start is None else struct.pack("<d", start) for start in t_starts]
         spikes = [hasher.digest() for hasher in (*self._samples, *self._units)]
         rate = struct.pack("<d", sampling_frequency)
-        return digest("content", rate, ids.dtype.str, ids.tobytes(), *starts, *spikes)
+        others = [] if clocks is None else [clocks]
+        return digest("content", rate, ids.dtype.str, ids.tobytes(), *starts, *spikes, *others)
 
 
 class FilesStamp(NamedTuple):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikewire.core.clocks import UnitClocks
 from spikewire.core.dtypes import UnitId
 from spikewire.core.segment import BaseSortingSegment
 from spikewire.core.sorting import BaseSorting
@@ -32,13 +34,15 @@ class ServedSorting(BaseSorting):
     def __init__(self, opened: OpenedSorting) -> None:
         facts = opened.facts
         super().__init__(facts.sampling_frequency, facts.unit_ids)
-        for index, t_start in enumerate(facts.t_starts):
-            self.add_sorting_segment(_ServedSegment(opened, index, t_start))
+        for index, (t_start, clocks) in enumerate(zip_longest(facts.t_starts, facts.clocks)):
+            self.add_sorting_segment(_ServedSegment(opened, index, t_start, clocks))
 
 
 class _ServedSegment(BaseSortingSegment):
-    def __init__(self, opened: OpenedSorting, index: int, t_start: float | None) -> None:
-        super().__init__(t_start)
+    def __init__(
+        self, opened: OpenedSorting, index: int, t_start: float | None, clocks: UnitClocks | None
+    ) -> None:
+        super().__init__(t_start, clocks)
         self._opened = opened
         self._index = index
 

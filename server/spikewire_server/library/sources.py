@@ -19,6 +19,7 @@ from spikewire.core.errors import (
 from spikewire.core.sorting import BaseSorting
 from spikewire.extractors.numpy_folder import NumpyFolderSorting
 from spikewire.v1 import sorting_pb2
+from spikewire.wire.clocks import clocks_from_bytes
 from spikewire.wire.errors import with_metadata
 from spikewire.wire.unit_ids import unit_ids_from_proto
 from spikewire_server.library.catalogue import SortingRow
@@ -158,12 +159,15 @@ class StoreSource:
     def facts(self, look: Look) -> Facts:
         """Return what the catalogue has."""
         row = self._row
+        unit_ids = unit_ids_from_proto(sorting_pb2.UnitIds.FromString(row.unit_ids or b""))
+        sampling_frequency = row.sampling_frequency or 0.0
         return Facts(
             class_name=row.class_name,
             revision=look.spikes,
-            sampling_frequency=row.sampling_frequency or 0.0,
-            unit_ids=unit_ids_from_proto(sorting_pb2.UnitIds.FromString(row.unit_ids or b"")),
+            sampling_frequency=sampling_frequency,
+            unit_ids=unit_ids,
             t_starts=tuple(row.t_starts or ()),
+            clocks=clocks_from_bytes(row.clocks, sampling_frequency, len(unit_ids)),
             spike_count=row.spike_count,
         )
 

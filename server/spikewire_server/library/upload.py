@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from spikewire.core.clocks import UnitClocks
 from spikewire.core.dtypes import SPIKE_DTYPE
 from spikewire.core.errors import (
     ContractError,
@@ -22,6 +23,7 @@ from spikewire.core.errors import (
 )
 from spikewire.core.unit_ids import as_unit_ids
 from spikewire.extractors.tables import MAX_SEGMENTS
+from spikewire.wire.clocks import clocks_to_bytes
 from spikewire.wire.errors import with_metadata
 from spikewire.wire.unit_ids import unit_ids_to_proto
 from spikewire_server.library.catalogue import Catalogue
@@ -45,6 +47,8 @@ class UploadHeader:
     unit_ids_proto: bytes
     t_starts: tuple[float | None, ...]
     spike_counts: tuple[int, ...]
+    clocks: bytes | None = None
+    """The sync points of the segments, serialized; None if there are none."""
 
     @classmethod
     def checked(
@@ -53,6 +57,7 @@ class UploadHeader:
         unit_ids: Any,
         t_starts: Sequence[float | None],
         spike_counts: Sequence[int],
+        clocks: Sequence[UnitClocks | None],
         settings: Settings,
     ) -> Self:
         """Return the header of an upload that can be taken.
@@ -87,6 +92,7 @@ class UploadHeader:
             unit_ids_to_proto(unit_ids).SerializeToString(),
             tuple(t_starts),
             tuple(map(int, spike_counts)),
+            clocks_to_bytes(clocks),
         )
 
 
@@ -160,7 +166,7 @@ class Upload:
         """The revision of what was written."""
         header = self.header
         return self._writer.digest.revision(
-            header.sampling_frequency, header.unit_ids, header.t_starts
+            header.sampling_frequency, header.unit_ids, header.t_starts, header.clocks
         )
 
     def write_property(self, key: str, values: NDArray[Any]) -> None:

@@ -17,8 +17,8 @@ from spikewire.core.errors import (
 )
 from spikewire.v1 import acquisition_service_pb2 as pb
 from spikewire.v1 import acquisition_service_pb2_grpc as rpc
-from spikewire.v1 import sorting_pb2
 from spikewire.v1.spike_train_service_pb2 import UnitSelection
+from spikewire.wire.clocks import segments_to_proto
 from spikewire.wire.errors import with_metadata
 from spikewire.wire.unit_ids import unit_ids_from_proto, unit_ids_to_proto
 from spikewire_server.acquisition import (
@@ -139,7 +139,6 @@ class AcquisitionServicer(rpc.AcquisitionServiceServicer):
 def add_to_server(servicer: AcquisitionServicer, server: grpc.aio.Server) -> None:
     """Register the service, its two hot methods without (de)serializers."""
     rpc.add_AcquisitionServiceServicer_to_server(servicer, server)
-    # Only registered handlers may replace those: a generic handler would be overruled silently.
     server.add_registered_method_handlers(
         SERVICE,
         {
@@ -161,10 +160,10 @@ def _acquisition(recording: Recording) -> pb.Acquisition:
         next_sequence=recording.next_sequence - recording.is_finished,
         spike_count=recording.log.records.spike_count,
         unit_ids=unit_ids_to_proto(recording.roster.unit_ids_at(last)),
-        segments=[
-            sorting_pb2.Segment(t_start_seconds=t_start)
-            for t_start in recording.roster.t_starts_at(last)
-        ],
+        segments=segments_to_proto(
+            recording.roster.t_starts_at(last),
+            recording.roster.clocks_at(last, recording.sampling_frequency),
+        ),
         sampling_frequency_hz=recording.sampling_frequency,
         finished=recording.is_finished,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from spikewire.v1 import sorting_pb2 as pb
 from spikewire.wire.arrays import dtype_to_proto
+from spikewire.wire.clocks import segments_to_proto
 from spikewire.wire.unit_ids import unit_ids_to_proto
 from spikewire_server.library import Entry, Origin, State
 
@@ -43,7 +44,7 @@ def entry_to_proto(entry: Entry) -> pb.Sorting:
     if entry.unit_ids is not None:
         sorting.unit_ids.CopyFrom(unit_ids_to_proto(entry.unit_ids))
     if entry.t_starts is not None:
-        sorting.segments.extend(pb.Segment(t_start_seconds=t_start) for t_start in entry.t_starts)
+        sorting.segments.extend(segments_to_proto(entry.t_starts, entry.clocks))
     if entry.update_time is not None:
         sorting.update_time.FromDatetime(entry.update_time)
     return sorting

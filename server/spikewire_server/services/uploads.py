@@ -13,6 +13,7 @@ from spikewire.core.errors import InvalidValueError, UploadIncompleteError
 from spikewire.v1 import sorting_service_pb2 as pb
 from spikewire.v1 import spike_train_pb2 as chunks_pb
 from spikewire.wire.chunks import MAX_CHUNK_SPIKES, decode_spikes
+from spikewire.wire.clocks import clocks_from_proto
 from spikewire.wire.properties import PropertyAssembler
 from spikewire.wire.unit_ids import unit_ids_from_proto
 from spikewire.wire.values import value_from_proto
@@ -77,6 +78,10 @@ def _begin(library: Library, header: pb.UploadHeader, unit_ids: NDArray[Any]) ->
         list(header.spike_counts),
         {entry.key: value_from_proto(entry.value) for entry in header.annotations},
         header.if_revision,
+        [
+            clocks_from_proto(segment, header.sampling_frequency_hz, len(unit_ids))
+            for segment in header.segments
+        ],
     )
 
 

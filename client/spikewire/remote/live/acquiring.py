@@ -35,7 +35,7 @@ from spikewire.remote.live.stats import WriterStats
 from spikewire.remote.methods import APPEND_SPIKES, GET_ACQUISITION, START_ACQUISITION
 from spikewire.remote.watchdog import Watch
 from spikewire.v1 import acquisition_service_pb2 as pb
-from spikewire.wire.unit_ids import unit_ids_from_proto, unit_ids_to_proto
+from spikewire.wire.unit_ids import unit_ids_to_proto
 from spikewire.wire.values import entries_to_proto
 
 MAX_SPOOL_BYTES = 16 * 1024**3
@@ -187,9 +187,7 @@ class Rig:
         acquisition = started.acquisition
         next_sequence = acquisition.next_sequence
         spool.trim(next_sequence)
-        announced = Announced(
-            unit_ids_from_proto(acquisition.unit_ids), len(acquisition.segments), self.max_units
-        )
+        announced = Announced.of(acquisition, self.max_units)
         spike_count = 0
         with closing(SpoolReader(spool, next_sequence)) as reader:
             while left := reader.read(MESSAGE_BYTES):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from spikewire.core.clocks import MAX_SYNC_POINTS, check_sync_point
 from spikewire.core.dtypes import AnyArray, IntArray
 from spikewire.core.errors import (
     ContractError,
-    InvalidValueError,
     LimitExceededError,
     SegmentIndexError,
     UnitNotFoundError,
@@ -43,6 +42,19 @@ class Announced:
         self.segment_count = segment_count
         self._max_units = max_units
         self._last_sync: dict[int, tuple[int, float]] = {}
+        self._sync_count = 0
+
+    @classmethod
+    def of(cls, acquisition: pb.Acquisition, max_units: int) -> Announced:
+        """Return what the server knows to be announced."""
+        unit_ids = unit_ids_from_proto(acquisition.unit_ids)
+        announced = cls(unit_ids, len(acquisition.segments), max_units)
+        for index, segment in enumerate(acquisition.segments):
+            for clock in segment.clocks:
+                announced._sync_count += len(clock.sample_indices)
+                last = clock.sample_indices[-1], clock.times_seconds[-1]
+                announced._last_sync[index] = last
+        return announced
 
     def indices(self, labels: AnyArray) -> IntArray:
         """Return the unit index of each label.
@@ -117,21 +129,26 @@ class Announced:
         Raises
         ------
         InvalidValueError
-            A time is not finite, or a sample or a time does not ascend.
+            A sample or a time is out of range, or does not ascend.
+        LimitExceededError
+            There would be too many.
         """
         last = self._last_sync.get(segment_index)
+        count = self._sync_count
         for sample, time in points:
-            if not math.isfinite(time) or (last and (sample <= last[0] or time <= last[1])):
-                before = f" does not follow sample {last[0]} at {last[1]} s" if last else ""
-                raise InvalidValueError(
-                    f"the sync point of sample {sample} at {time} s{before}: samples and times "
-                    f"must ascend"
-                )
+            check_sync_point(sample, time, last)
             last = sample, time
+            count += 1
+        if count > MAX_SYNC_POINTS:
+            raise LimitExceededError(
+                f"there would be {count} sync points, and an acquisition has at most "
+                f"{MAX_SYNC_POINTS}"
+            )
 
     def add_sync_point(self, segment_index: int, sample_index: int, time: float) -> None:
         """Take note of a sync point."""
         self._last_sync[segment_index] = sample_index, time
+        self._sync_count += 1
 
     def take(self, record: Record) -> None:
         """Take note of what a record announced."""
