@@ -78,12 +78,13 @@ def acquire(
         writer = client.acquire(
             name,
             sampling_frequency,
-            guessed_ids(labels, text),
+            () if resume else guessed_ids(labels, text),
             resume=resume,
             spool=spool,
             sync=sync,
         )
         recorder = LineRecorder(writer, text, takes_new=new_units or not labels)
+        recorder.announce(labels)
         if sys.stdin.isatty():
             say(f"type lines, {FORM}; Ctrl-D ends")
         with resumable(writer, lambda: f"go on from line {recorder.line_count + 1} with --resume"):

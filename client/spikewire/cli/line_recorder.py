@@ -56,6 +56,19 @@ class LineRecorder:
         self._ids: dict[str, Any] = {str(unit): unit for unit in writer.unit_ids.tolist()}
         self._segment_count = writer.segment_count
 
+    def announce(self, labels: Sequence[str]) -> None:
+        """Announce units, but for those that are announced already.
+
+        Raises
+        ------
+        InvalidValueError
+            One is text, and those before are whole numbers.
+        """
+        new = [label for label in dict.fromkeys(labels) if label not in self._ids]
+        unit_ids = [self._typed(label) for label in new]
+        self._ids.update(zip(new, unit_ids, strict=True))
+        self._writer.add_units(unit_ids)
+
     def take(self, lines: Sequence[bytes]) -> None:
         """Append lines; if one is wrong, those before it.
 
@@ -108,11 +121,15 @@ class LineRecorder:
         batch.unit_ids.append(unit_id)
         batch.last_line = number
 
-    def _new_unit(self, label: str) -> Any:
+    def _new_unit(self, label: str) -> int | str:
         if not self._takes_new:
             raise InvalidValueError(
                 f"{label!r} is not one of the units {some(self._ids)}; --new-units takes others too"
             )
+        return self._typed(label)
+
+    def _typed(self, label: str) -> int | str:
+        """Return a label as an id of the type of those before."""
         first = next(iter(self._ids.values()), label if self._as_text else None)
         if isinstance(first, str) or (first is None and not looks_whole(label)):
             return label

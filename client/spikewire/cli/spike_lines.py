@@ -84,8 +84,9 @@ def _fields(line: str) -> list[str]:
         return [field.strip() for field in line.split(",")] if "," in line else line.split()
     has_commas = _HAS_COMMAS.match(line)
     row = [line] if has_commas else [line.replace("\t", " ")]
+    delimiter = "," if has_commas else " "
     try:
-        return next(csv.reader(row, delimiter="," if has_commas else " ", skipinitialspace=True))
+        return next(csv.reader(row, delimiter=delimiter, skipinitialspace=True, strict=True))
     except csv.Error as error:
         raise InvalidValueError(f"a line is {FORM}; {error}") from None
 
