@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import closing
 
 import numpy as np
 import psutil
@@ -260,6 +261,46 @@ def test_who_records_what_was_deleted_is_told(client, name, spool) -> None:
     with client.acquire(name, RATE, [3], spool=spool) as writer:
         writer.append([4], [3])
     assert samples_of(client, name) == [4]
+
+
+def test_spools_that_have_nowhere_to_go_are_removed_in_time(
+    client, server, new_server, connect_to, name, spool, caplog
+) -> None:
+    def left(name, client=client):
+        """Leave a spool with a record, as a rig that is never started again."""
+        writer = client.acquire(name, RATE, [3], spool=spool)
+        append_and_flush(writer, 1)
+        writer.close()
+        return writer.spool_folder
+
+    def acquire() -> None:
+        client.acquire(f"{name}/other", RATE, [3], spool=spool).finish()
+        client.delete(f"{name}/other")
+
+    def age(folder, days) -> None:
+        for path in folder.iterdir():
+            os.utime(path, times=(time.time() - days * 24 * 3600,) * 2)
+
+    deleted, again, recorded = left(f"{name}/a"), left(f"{name}/b"), left(f"{name}/c")
+    elsewhere = left(f"{name}/a", connect_to(new_server().address))
+    client.delete(f"{name}/a")
+    client.delete(f"{name}/b")
+    client.acquire(f"{name}/b", RATE, [3], spool=spool).close()
+    for folder in (deleted, again, recorded, elsewhere):
+        age(folder, days=29)
+    acquire()
+    assert all(folder.is_dir() for folder in (deleted, again, recorded, elsewhere))
+    for folder in (deleted, again, recorded, elsewhere):
+        age(folder, days=31)
+    with closing(Spool(again, 1 << 20)):
+        acquire()
+    assert [folder.is_dir() for folder in (deleted, again)] == [False, True], "it is in use"
+    assert str(deleted) in caplog.text
+    acquire()
+    assert [folder.is_dir() for folder in (again, recorded, elsewhere)] == [False, True, True]
+    with client.acquire(f"{name}/c", RATE, [3], spool=spool):
+        pass
+    assert samples_of(client, f"{name}/c") == [1]
 
 
 def test_writers_of_many_threads_lose_nothing(client, name, spool) -> None:

@@ -299,7 +299,8 @@ class Client:
             The time of sample 0 of the first segment, in seconds.
         spool : path, optional
             The folder in which the records are kept that the server does not have yet;
-            by default one of the user's.
+            by default one of the user's. What was left there of acquisitions that this
+            server no longer records is removed after 30 days.
         max_spool_bytes : int, default: 16 GiB
             How large the spool may become.
         resume : bool, default: False

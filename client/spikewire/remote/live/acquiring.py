@@ -26,6 +26,7 @@ from spikewire.remote.calls import CALL_ATTEMPTS, call
 from spikewire.remote.channel import Connection
 from spikewire.remote.live.announced import Announced
 from spikewire.remote.live.append_stream import MESSAGE_BYTES
+from spikewire.remote.live.old_spools import label_spool, remove_old_spools
 from spikewire.remote.live.recording import Recording
 from spikewire.remote.live.records import Record, messages
 from spikewire.remote.live.retrying import may_pass, pause
@@ -79,6 +80,7 @@ class Rig:
     ) -> Recording:
         """Begin to record, or go on; see `Client.acquire`."""
         units = as_unit_ids(unit_ids if isinstance(unit_ids, np.ndarray) else list(unit_ids))
+        remove_old_spools(self.connection, self.spools)
         if resume:
             return self._resume(name, sampling_frequency, units)
         if sampling_frequency is None:
@@ -109,8 +111,7 @@ class Rig:
             if not self._has_spool_of(name):
                 raise
             return self._resume(name, sampling_frequency, unit_ids)
-        acquisition = started.acquisition
-        return self._recording(started, self._spool(acquisition.acquisition_id))
+        return self._recording(started, self._spool(started.acquisition))
 
     def _resume(self, name: str, sampling_frequency: float | None, unit_ids: AnyArray) -> Recording:
         """Take over the acquisition that is open, with its spool if that is here."""
@@ -121,7 +122,7 @@ class Rig:
                 f"{name!r} is recorded at {rate} Hz, not at {sampling_frequency} Hz"
             )
         # Its lock comes first: the writer of another process must not be fenced.
-        spool = self._spool(present.acquisition_id)
+        spool = self._spool(present)
         try:
             request = pb.StartAcquisitionRequest(name=name, resume=True)
             started = self.connection.run(call(START_ACQUISITION, request))
@@ -151,8 +152,11 @@ class Rig:
             return False
         return not present.finished and (self.spools / present.acquisition_id).is_dir()
 
-    def _spool(self, acquisition_id: str) -> Spool:
-        return Spool(self.spools / acquisition_id, self.max_spool_bytes, self.sync)
+    def _spool(self, acquisition: pb.Acquisition) -> Spool:
+        folder = self.spools / acquisition.acquisition_id
+        spool = Spool(folder, self.max_spool_bytes, self.sync)
+        label_spool(folder, self.connection.target, acquisition.name)
+        return spool
 
     def _confirm(self, started: pb.StartAcquisitionResponse, spool: Spool) -> None:
         """Send what the server has already: it tells whether it is the same."""

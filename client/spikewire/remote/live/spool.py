@@ -12,10 +12,12 @@ from pathlib import Path
 from spikewire.core.errors import FormatError, SpoolFullError
 from spikewire.core.folder_lock import FolderLock
 from spikewire.remote.live.records import Draft, Record
-from spikewire.remote.live.spool_file import SpoolFile, pack, recover, unpack
+from spikewire.remote.live.spool_file import SUFFIX, SpoolFile, pack, recover, unpack
 
 FILE_BYTES = 4 * 1024 * 1024
 """From what size on a file is followed by another one: only whole files are removed."""
+LABEL = "acquisition.txt"
+"""The file beside the records that says what they belong to."""
 _FEWEST_FILES = 8
 """Into how many files, at least, a full spool is divided, so that acknowledged ones make room."""
 
@@ -120,12 +122,9 @@ class Spool:
 
     def remove(self) -> None:
         """Close it, and remove it from the disk."""
-        self.close()
-        for file in self._files:
-            file.path.unlink(missing_ok=True)
-        with suppress(OSError):  # somebody may just be asking for the lock
-            (self.folder / "lock").unlink()
-            self.folder.rmdir()
+        with self._lock:
+            self._seal()
+        remove_spool(self.folder, self._process_lock)
 
     def find(self, sequence: int) -> tuple[SpoolFile, int] | None:
         """Return the file with the first record at or behind a sequence, and where it ends."""
@@ -144,6 +143,18 @@ class Spool:
     def _seal(self) -> None:
         if self._files:
             self._files[-1].seal()
+
+
+def remove_spool(folder: Path, lock: FolderLock) -> None:
+    """Remove a spool from the disk whose lock is held, and let go of it."""
+    try:
+        for path in [*folder.glob(f"*{SUFFIX}"), folder / LABEL]:
+            path.unlink(missing_ok=True)
+    finally:
+        lock.close()
+    with suppress(OSError):  # somebody may just be asking for the lock
+        (folder / "lock").unlink()
+        folder.rmdir()
 
 
 class SpoolReader:
