@@ -18,7 +18,8 @@ from spikewire.core.errors import (
 from spikewire.core.unit_ids import label_indices
 from spikewire.extractors.files import Column, MappedColumn, MemoryColumn
 
-ROWS_PER_READ = 262_144
+ROWS_PER_READ = 65_536
+"""Few, because a server may read for many at a time and holds some MiB for each of them."""
 
 # A file can claim any number of segments without holding a byte for them.
 MAX_SEGMENTS = 100_000

@@ -226,8 +226,12 @@ def _spike_messages(
     samples, unit_indices = piece
     if not len(samples):
         yield None
-    for chunk in encode_spikes(samples, unit_indices, segment, codec):
-        yield pb.StreamSpikesResponse(chunks=[chunk]).SerializeToString()
+    # Mapped: a loop would keep the chunk while its message waits to be sent.
+    yield from map(_serialized, encode_spikes(samples, unit_indices, segment, codec))
+
+
+def _serialized(chunk: chunks_pb.SpikeChunk) -> bytes:
+    return pb.StreamSpikesResponse(chunks=[chunk]).SerializeToString()
 
 
 def _packed(record: memoryview) -> bytes:
