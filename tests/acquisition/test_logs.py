@@ -7,6 +7,7 @@ import pytest
 
 from spikewire.core.errors import FormatError, RevisionExpiredError, StoreUnwritableError
 from spikewire_server.acquisition.files import FileLogs
+from spikewire_server.acquisition.journal import read_entries
 from spikewire_server.acquisition.record import HEADER_BYTES, Kind, Record, checksum
 
 ID = "00" * 16
@@ -186,10 +187,24 @@ def test_the_journal_goes_when_the_logs_are_synced(folder, maker):
     for _ in range(20):
         logs.commit({log: batches(maker, 1, size=200)})
     logs._syncing.submit(lambda: None).result()
-    assert len(list(folder.glob("*.journal"))) == 1
+    assert len(list(folder.glob("*.journal"))) <= 2  # the one in use, and perhaps the next
     logs.close()
     assert list(folder.glob("*.journal")) == []
     assert FileLogs(folder).open(ID, to_append=True).records.next_sequence == 23
+
+
+def test_the_room_of_a_journal_is_overwritten(folder, maker):
+    logs = FileLogs(folder, journal_bytes=100_000)
+    log = logs.create(ID, maker.first())
+    for _ in range(2):
+        logs.commit({log: batches(maker, 1)})
+        logs._syncing.submit(lambda: None).result()
+    logs.commit({log: batches(maker, 1)})
+    (journal,) = folder.glob("*.journal")
+    assert journal.stat().st_size == 100_000
+    (entry,) = read_entries(journal)
+    assert entry.acquisition_id == ID
+    logs.close()
 
 
 def test_a_log_that_cannot_be_made_leaves_nothing(folder, maker, disk_in, tmp_path):
@@ -226,6 +241,7 @@ def marked(folder, maker):
     payload = (3).to_bytes(8, "little")
     epoch = Record(Kind.EPOCH, maker.sequence, payload, checksum(Kind.EPOCH, payload), maker.spikes)
     logs.commit({log: [epoch, *batches(maker, 1)]})
+    logs._syncing.shutdown()  # the folder is another's now
     return log
 
 

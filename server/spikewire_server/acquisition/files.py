@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from spikewire_server.library.removal import remove
 log = structlog.get_logger(__name__)
 
 _SUFFIX = ".log"
-_JOURNAL_BYTES = 64 * 1024 * 1024
+_JOURNAL_BYTES = 32 * 1024 * 1024
 
 
 class FileLogs:
@@ -56,6 +56,7 @@ class FileLogs:
             folder.mkdir(parents=True, exist_ok=True)
             self._replay()
             self._journal = Journal(next_path(folder))
+        self._following: Future[Journal] | None = None  # the next file, once somebody writes
         self._unsynced: dict[FileLog, None] = {}  # what the journal is for; a set with an order
         self._syncing = ThreadPoolExecutor(1, thread_name_prefix="log-sync")
 
@@ -122,7 +123,7 @@ class FileLogs:
         for file in failed:
             with suppress(OSError):  # else before the next record
                 file.cut()
-        if self._journal.size > self._journal_bytes:
+        if self._journal.size > self._journal.room:
             self._rotate()
         return dict(failed.items())
 
@@ -138,15 +139,30 @@ class FileLogs:
     def close(self) -> None:
         """Sync the logs, so that the journal is not needed any more."""
         self._syncing.shutdown()
+        if self._following is not None:
+            with suppress(OSError):
+                unused = self._following.result()
+                unused.close()
+                unused.path.unlink()
         self._journal.close()
         _retire(self._journal.path, self._marks())
 
     def _rotate(self) -> None:
-        """Begin the next file of the journal; this one goes when the logs are synced."""
+        """Go on with the next file of the journal when it is ready; this one does until then.
+
+        The file before goes when the logs are synced.
+        """
+        if self._following is None:
+            path = next_path(self._folder)
+            self._following = self._syncing.submit(Journal, path, self._journal_bytes)
+        if not self._following.done():
+            return
+        ready, self._following = self._following, None
         try:
-            following = Journal(next_path(self._folder))
-        except OSError as error:  # the old one does for longer
+            following = ready.result()
+        except OSError as error:
             log.warning("journal not rotated", error=error.strerror)
+            self._journal.room = self._journal.size + self._journal_bytes  # and then again
             return
         self._journal.close()
         self._syncing.submit(_retire, self._journal.path, self._marks())

@@ -4,6 +4,9 @@ Records go to the files of their logs, which nobody waits for, and once more to
 the journal, which is synced. After a crash of the machine the journal puts back
 what the files lack. It is a series of files; one goes when the logs that were
 written to during its time are synced themselves.
+
+A file of it is full of zeros before it is used: to overwrite what is there, a disk
+needs one write, to make a file longer it also has to write where the new part is.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ _ENTRY = struct.Struct("<4sIQQ16s")
 _MAGIC = b"SWj\x01"
 _CHECKED_FROM = 8
 _SUFFIX = ".journal"
+_ROOM_STEP = 1024 * 1024  # so that who waits for the disk meanwhile does not wait for long
 _BINARY = getattr(os, "O_BINARY", 0)  # of Windows
 sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 """Waits until the bytes of an open file, and its length, are on disk."""
@@ -46,6 +50,8 @@ class Journal:
     ----------
     path : Path
         Where it is to be; not there yet.
+    room : int
+        How many bytes of zeros it begins with.
 
     Raises
     ------
@@ -53,12 +59,21 @@ class Journal:
         If it cannot be made.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, room: int = 0) -> None:
         self.path = path
         self.size = 0
+        self.room = room
         self._is_torn = False
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, 0o644)
-        sync_folder(path.parent)
+        try:
+            for start in range(0, room, _ROOM_STEP):
+                write_at(self._file, start, bytes(min(_ROOM_STEP, room - start)))
+                sync_data(self._file)
+            sync_folder(path.parent)
+        except BaseException:
+            self.close()
+            path.unlink()
+            raise
 
     def write(self, entries: Iterable[Entry]) -> None:
         """Write entries, on disk when this returns; if it fails, none of them.
@@ -113,6 +128,8 @@ def read_entries(path: Path) -> Iterable[Entry]:
             yield entry
             position += _ENTRY.size + len(entry.data)
             continue
+        if data[position:].tobytes().count(0) == len(data) - position:
+            return  # the room that is left
         # The end of a crash, or damage: whether anything is lost, the logs can tell.
         following = path.read_bytes().find(_MAGIC, position + 1)
         log.warning("journal does not read", file=path.name, offset=position)
