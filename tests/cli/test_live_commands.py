@@ -272,7 +272,7 @@ def test_a_terminal_shows_rates(
     assert tail.returncode == 0
     assert f"{name}: 10.0 s of segment 0   1,000 spikes" in plain
     assert re.search(r"^a\ufffd\[5m +800 +80\.0 +█{30}", plain, re.MULTILINE)
-    assert re.search(r"^b +200 +20\.0 +█{8} ", plain, re.MULTILINE)
+    assert re.search(r"^b +200 +20\.0 +█{21} ", plain, re.MULTILINE)
     assert "latency" in plain
 
 

@@ -101,7 +101,9 @@ class TailScreen:
         rates = self._rates.rates()
         rates = np.pad(rates, (0, len(self._unit_ids) - len(rates)))
         rows = range(len(self._unit_ids)) if self._shown is None else self._shown
-        largest = max((rates[row] for row in rows), default=0.0) or 1.0
+        # A logarithmic scale, as in the raster: a slow unit shows beside a fast one.
+        heights = np.log1p(rates)
+        highest = max((heights[row] for row in rows), default=0.0) or 1.0
         block = "█" if (console.encoding or "").startswith("utf") else "#"
         table = Table("unit", box=None, pad_edge=False)
         for heading in ("spikes", "Hz"):
@@ -112,7 +114,7 @@ class TailScreen:
                 text(self._unit_ids[row]),
                 number(self._counts[row]),
                 f"{rates[row]:,.1f}",
-                block * round(rates[row] / largest * _BAR_WIDTH),
+                block * round(heights[row] / highest * _BAR_WIDTH),
             )
         yield table
         if len(rows) > most:
