@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -52,6 +54,23 @@ def test_an_end_is_no_loss(client, name, spool, caplog) -> None:
     assert caplog.text == ""
 
 
+RIG = """
+import sys, spikewire
+client = spikewire.connect(sys.argv[1])
+writer = client.acquire(sys.argv[2], 30_000.0, [3], spool=sys.argv[3])
+for number in range(1_000):
+    writer.append([number], [3])
+"""
+
+
+def test_a_program_may_end_without_a_word(server, client, name, spool) -> None:
+    command = [sys.executable, "-c", RIG, server.address, name, str(spool)]
+    assert subprocess.run(command, timeout=60).returncode == 0
+    with client.acquire(name, RATE, [3], spool=spool):
+        pass
+    assert samples_of(client, name) == list(range(1_000))
+
+
 # -- two writers -------------------------------------------------------------------------
 
 
@@ -59,9 +78,11 @@ def test_a_fenced_writer_keeps_what_it_had_not_sent(
     server, network_to, connect_to, client, name, spool, tmp_path
 ) -> None:
     network = network_to(server.address)
-    first = connect_to(network.address).acquire(name, RATE, [3], spool=spool)
-    first.append([1], [3])
-    first.flush(30)
+    reports = []
+    first = connect_to(network.address).acquire(
+        name, RATE, [3], spool=spool, on_progress=reports.append
+    )
+    append_and_flush(first, 1)
     network.cut()
     first.append([2, 3], [3, 3])
     second = client.acquire(name, spool=tmp_path / "second", resume=True)
@@ -75,6 +96,7 @@ def test_a_fenced_writer_keeps_what_it_had_not_sent(
         assert "2 spikes" in note
         assert str(first.spool_folder) in note
     first.close()
+    assert "took over" in reports[-1].last_error
     assert spooled(first.spool_folder) == 2
 
     # Its records and those of the other writer have the same numbers.

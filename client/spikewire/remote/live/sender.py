@@ -166,15 +166,7 @@ class Sender:
         except StreamClosedError:
             pass
         except Exception as error:
-            with self._changed:
-                left = self._spikes_appended - self._spikes_acknowledged
-                note = f"{left} spikes were not acknowledged, and stay in {self._spool.folder}"
-                log.error("the writer cannot go on: %s (%s)", error, note)
-                error.add_note(note)
-                self._failure = error
-                self._is_connected = False
-                self._settle()
-                self._changed.notify_all()
+            self._fail(error)
 
     def _wait_for_records(self) -> bool:
         # A stream is opened when there is something to send: after the last record, the
@@ -245,6 +237,19 @@ class Sender:
                 log.warning("the writer lost its server, and goes on when it is back: %s", error)
             self._is_connected = False
             self._last_error = str(error)
+        self._report()
+
+    def _fail(self, error: Exception) -> None:
+        with self._changed:
+            left = self._spikes_appended - self._spikes_acknowledged
+            note = f"{left} spikes were not acknowledged, and stay in {self._spool.folder}"
+            log.error("the writer cannot go on: %s (%s)", error, note)
+            error.add_note(note)
+            self._failure = error
+            self._is_connected = False
+            self._last_error = str(error)
+            self._settle()
+            self._changed.notify_all()
         self._report()
 
     def _report(self) -> None:

@@ -22,7 +22,7 @@ class WriterStats:
     reconnects: int
     """How often the connection was lost and made again."""
     last_error: str
-    """Why the connection was lost the last time; empty if it never was."""
+    """Why the connection was lost the last time, or the writer cannot go on; empty at first."""
 
     @property
     def lag_spikes(self) -> int:
