@@ -279,6 +279,8 @@ class Connection:
                 f"{rpc.method}: the server at {self.target} was silent for "
                 f"{self._stall_seconds:g} s"
             ) from error
+        if self.is_closed:
+            raise ServerUnavailableError(f"the connection to {self.target} was closed") from error
         raise error_from_rpc(error, str(self.target), rpc.method) from error
 
 
