@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import spikewire
-from spikewire.remote import channel
+from spikewire.remote import backoff, channel
 from spikewire.remote import client as client_module
 from spikewire.remote.live.following import SpikeBlock
 
@@ -74,6 +74,14 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel, "OPTIONS", list(options.items()))
     connection = partial(channel.Connection, stall_seconds=1.0)
     monkeypatch.setattr(client_module, "Connection", connection)
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients try a lost server again within a tenth of a second, not within two."""
+    monkeypatch.setattr(backoff, "_LONGEST_SECONDS", 0.1)
+    options = dict(channel.OPTIONS) | {"grpc.max_reconnect_backoff_ms": 100}
+    monkeypatch.setattr(channel, "OPTIONS", list(options.items()))
 
 
 class Network:
