@@ -67,6 +67,23 @@ class TestRemoteView(RemoteContract):
         return self.client.register(parent.select_units(None), next(names))
 
 
+class TestRemoteViewOfViews(RemoteContract):
+    """Segments taken apart and appended, units taken apart and aggregated, on the server."""
+
+    keeps_tie_order = False
+    truth_names = ("integers",)
+
+    def put(self, truth):
+        parent = self.client.upload(truth, next(names))
+        segments = range(parent.get_num_segments())
+        again = spikewire.append_sortings(
+            [spikewire.select_segment_sorting(parent, index) for index in segments]
+        )
+        halves = [again.select_units(again.unit_ids[first::2]) for first in (0, 1)]
+        whole = spikewire.aggregate_units(halves).select_units(truth.unit_ids)
+        return self.client.register(whole, next(names))
+
+
 class TestSavedView(RemoteContract):
     """A copy that the server made of a view."""
 

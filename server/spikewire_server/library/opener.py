@@ -150,7 +150,8 @@ class Opener:
         found = self._located(node.name)
         if node.reader is found.format.extractor and not node.options:
             return self.open_source(self.root_source(found))
-        return self.open_source(RootSource(found, None, node.reader, node.options))
+        rate = self._settings.sampling_frequency_of(found.name)
+        return self.open_source(RootSource(found, rate, node.reader, node.options))
 
     def _located(self, name: str) -> Found:
         found = self._roots.locate(name)

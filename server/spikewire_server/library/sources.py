@@ -25,10 +25,11 @@ from spikewire.wire.unit_ids import unit_ids_from_proto
 from spikewire_server.library.catalogue import SortingRow
 from spikewire_server.library.entry import Origin
 from spikewire_server.library.facts import Facts, Look, facts_of
+from spikewire_server.library.reader_options import reader_options
 from spikewire_server.library.revision import root_revision, stamp_files
 from spikewire_server.library.roots import Found
 from spikewire_server.library.store import Lease
-from spikewire_server.library.view_nodes import ReaderNode, reader_options
+from spikewire_server.library.view_nodes import ReaderNode
 
 # Clocks of file systems are coarse, up to two seconds: a file that changed a moment ago may
 # change again without its time changing.
@@ -65,6 +66,10 @@ class RootSource:
         self._sampling_frequency = None if found.format.states_rate else sampling_frequency
         self._reader = reader
         self._options = dict(options or {})
+        if reader is not None and self._sampling_frequency is not None:
+            # A recording inside the file has a rate of its own.
+            if "electrical_series_path" not in self._options:
+                self._options.setdefault("sampling_frequency", self._sampling_frequency)
         self.class_name = getattr(reader or found.format.extractor, "__name__", found.format.name)
 
     def look(self) -> Look:

@@ -12,32 +12,42 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import numpy as np
+
+from spikewire.core.aggregation import UnitsAggregationSorting
+from spikewire.core.concatenation import ConcatenateSegmentSorting
 from spikewire.core.dump import DIALECT, SortingReference, class_path, map_nested
 from spikewire.core.errors import DumpError, InvalidNameError, UnknownClassError
 from spikewire.core.registry import resolve_class
+from spikewire.core.segments_views import AppendSegmentSorting, SelectSegmentSorting
+from spikewire.core.slicing import FrameSliceSorting
 from spikewire.core.sorting import BaseSorting
 from spikewire.core.units_selection import UnitsSelectionSorting
+from spikewire.curation import MergeUnitsSorting, RemoveDuplicatedSpikesSorting, SplitUnitSorting
 from spikewire.extractors import KiloSortSortingExtractor
 from spikewire.extractors.formats import FORMATS
+from spikewire.extractors.tables import MAX_SEGMENTS
 from spikewire.wire.dumps import MAX_DUMP_DEPTH
 from spikewire.wire.errors import with_metadata
 from spikewire_server.library.names import check_name
+from spikewire_server.library.reader_options import reader_options
 
 # Classes that are safe with any arguments, their parents being nodes. One that attaches to
-# memory, opens files or takes objects has no place here.
-_VIEWS: tuple[type[BaseSorting], ...] = (UnitsSelectionSorting,)
-_READERS = (*(format_.extractor for format_ in FORMATS), KiloSortSortingExtractor)
-# Arguments of readers that choose among what the files hold. How a file is opened (mapped,
-# unpickled, with whose credentials) is the server's affair.
-_READER_OPTIONS = frozenset(
-    {
-        "exclude_cluster_groups",
-        "keep_good_only",
-        "load_all_cluster_properties",
-        "remove_empty_units",
-        "sampling_frequency",
-    }
+# memory, opens files or takes objects (recordings, too) has no place here.
+_VIEWS: tuple[type[BaseSorting], ...] = (
+    AppendSegmentSorting,
+    ConcatenateSegmentSorting,
+    FrameSliceSorting,
+    MergeUnitsSorting,
+    RemoveDuplicatedSpikesSorting,
+    SelectSegmentSorting,
+    SplitUnitSorting,
+    UnitsAggregationSorting,
+    UnitsSelectionSorting,
 )
+_READERS = (*(format_.extractor for format_ in FORMATS), KiloSortSortingExtractor)
+# Each is opened when the view is made: about a millisecond.
+_MAX_NODES = 2000
 # What a remote sorting calls itself in dumps.
 _REMOTE_CLASS = "spikewire.bridges.spikeinterface.RemoteSorting"
 
@@ -74,7 +84,7 @@ def is_node(value: object) -> bool:
     return isinstance(value, ViewNode | ReaderNode | SortingReference)
 
 
-def parse_dump(dump: object, depth: int = 1) -> Node:
+def parse_dump(dump: object) -> Node:
     """Return what a dump dict means.
 
     Raises
@@ -82,8 +92,16 @@ def parse_dump(dump: object, depth: int = 1) -> Node:
     UnknownClassError
         If it names a class that is none of ours.
     DumpError
-        If it is malformed, nests too deep, or names a path, an address or another server.
+        If it is malformed, too large or nests too deep, or names a path, an address or
+        another server.
     """
+    node = _parse(dump, 1)
+    if _count(node) > _MAX_NODES:
+        raise DumpError(f"a dump names at most {_MAX_NODES} sortings")
+    return node
+
+
+def _parse(dump: object, depth: int) -> Node:
     if isinstance(dump, SortingReference):
         return SortingReference(_name(dump.name, "a reference"), str(dump.revision or ""))
     if depth > MAX_DUMP_DEPTH:
@@ -174,13 +192,8 @@ def class_path_of(node: Node) -> str:
     return class_path(node.reader if isinstance(node, ReaderNode) else node.view)
 
 
-def reader_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those arguments of a reader that clients may choose."""
-    return {
-        key: value
-        for key, value in arguments.items()
-        if key in _READER_OPTIONS and _is_plain(value)
-    }
+def _count(node: Node) -> int:
+    return 1 + sum(map(_count, parents_of(node)))
 
 
 def nesting(node: Node) -> int:
@@ -215,10 +228,15 @@ def _reader(
     annotations: Mapping[str, Any],
     properties: Mapping[str, Any],
 ) -> ReaderNode:
-    paths = [key for key in kwargs if "path" in key.lower() and kwargs[key] is not None]
+    kwargs = reader._kwargs_of_dump(dict(kwargs))
+    options = reader_options(kwargs)
+    paths = [
+        key
+        for key in kwargs.keys() - options.keys()
+        if "path" in key.lower() and kwargs[key] is not None
+    ]
     if len(paths) != 1:
         raise DumpError(f"a dump of {reader.__name__} names {len(paths)} paths instead of one")
-    options = reader_options(kwargs)
     if unknown := options.keys() - inspect.signature(reader).parameters.keys():
         raise DumpError(f"{reader.__name__} takes no {min(unknown)!r}")
     for key in kwargs.keys() - options.keys() - {paths[0]}:
@@ -233,7 +251,7 @@ def _parents(view: type[BaseSorting], kwargs: Mapping[str, Any], depth: int) -> 
     found: list[Node] = []
 
     def parse(dump: object) -> Node:
-        found.append(parse_dump(dump, depth + 1))
+        found.append(_parse(dump, depth + 1))
         return found[-1]
 
     for key in kwargs:
@@ -242,6 +260,10 @@ def _parents(view: type[BaseSorting], kwargs: Mapping[str, Any], depth: int) -> 
     parsed = {key: map_nested(value, _is_nested, parse) for key, value in kwargs.items()}
     if not found:
         raise DumpError(f"a dump of {view.__name__} names no sorting that it is a view of")
+    if view is RemoveDuplicatedSpikesSorting and kwargs.get("method") == "random":
+        raise DumpError("a server finds no random duplicates: nothing bounds how long that takes")
+    if view is SelectSegmentSorting and _size(kwargs.get("segment_indices")) > MAX_SEGMENTS:
+        raise DumpError(f"a sorting has at most {MAX_SEGMENTS} segments")
     return parsed
 
 
@@ -262,7 +284,7 @@ def _is_texted(value: object) -> bool:
     return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
 
 
-def _is_plain(value: object) -> bool:
-    if isinstance(value, list):
-        return all(isinstance(item, str | int | float | bool) for item in value)
-    return value is None or isinstance(value, str | int | float | bool)
+def _size(value: object) -> int:
+    if isinstance(value, np.ndarray):
+        return value.size
+    return len(value) if isinstance(value, list) else 1

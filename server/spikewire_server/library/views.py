@@ -16,10 +16,12 @@ from spikewire.core.errors import (
     ContentChangedError,
     DumpError,
     FormatError,
+    LimitExceededError,
     NeedsSamplingFrequencyError,
     SpikewireError,
 )
 from spikewire.core.sorting import BaseSorting
+from spikewire.extractors.tables import MAX_SEGMENTS
 from spikewire.v1 import dump_pb2
 from spikewire.wire.errors import with_metadata
 from spikewire.wire.values import value_to_proto
@@ -28,6 +30,9 @@ from spikewire_server.library.facts import Facts, Look, facts_of
 from spikewire_server.library.opened import OpenedSorting
 from spikewire_server.library.revision import digest
 from spikewire_server.library.view_nodes import Node, ReaderNode, ViewNode, class_path_of, is_node
+
+# Of all parents of one view together.
+_MAX_PARENT_UNITS = 1 << 20
 
 
 class Resolver(Protocol):
@@ -146,9 +151,21 @@ def evaluate(node: Node, resolver: Resolver) -> BaseSorting:
 
 
 def _make(node: ViewNode, evaluate_parent: Callable[[Node], BaseSorting]) -> BaseSorting:
-    kwargs = {
-        key: map_nested(value, is_node, evaluate_parent) for key, value in node.kwargs.items()
-    }
+    parents: list[BaseSorting] = []
+
+    def made(parent: Node) -> BaseSorting:
+        parents.append(evaluate_parent(parent))
+        return parents[-1]
+
+    kwargs = {key: map_nested(value, is_node, made) for key, value in node.kwargs.items()}
+    # Views of many parents add up what they have; views of these again, and so on.
+    segments = sum(parent.get_num_segments() for parent in parents)
+    units = sum(parent.get_num_units() for parent in parents)
+    if segments > MAX_SEGMENTS or units > _MAX_PARENT_UNITS:
+        raise LimitExceededError(
+            f"a {node.view.__name__} of {units} units and {segments} segments is too large; a "
+            f"view may be of {_MAX_PARENT_UNITS} and {MAX_SEGMENTS}"
+        )
     try:
         return node.view(**kwargs)
     except SpikewireError:
