@@ -123,6 +123,28 @@ def tear(spool, chance) -> None:
         file.write(data[: chance.randint(1, 39)])
 
 
+@pytest.mark.usefixtures("eager")
+def test_finishing_goes_on_with_the_next_server(
+    forked, connect_to, name, spool, is_thorough
+) -> None:
+    chance = random.Random(3)
+    client = connect_to(forked.address)
+    for number in range(50 if is_thorough else 6):
+        writer = client.acquire(f"{name}/{number}", RATE, UNITS, spool=spool)
+        for sample in range(300):
+            writer.append([sample], [3])
+        sealed = []
+        thread = threading.Thread(target=lambda w=writer, s=sealed: s.append(w.finish(60)))
+        thread.start()
+        time.sleep(chance.uniform(0.0, 0.05))
+        forked.kill()
+        forked.start()
+        thread.join()
+        assert sealed[0].get_unit_spike_train(3).tolist() == list(range(300))
+        assert sealed[0].revision == client.open(writer.name).revision
+    assert list(spool.iterdir()) == []
+
+
 def test_a_follower_gets_everything_once_across_restarts(forked, connect_to, name, spool) -> None:
     client = connect_to(forked.address)
     writer = client.acquire(name, RATE, UNITS, spool=spool)
