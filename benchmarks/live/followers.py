@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.data import WrongTransferError
 from benchmarks.live.batches import Int64Array, Ledger
 from benchmarks.live.sides import Site, side_of
 
@@ -45,9 +46,10 @@ class Followers:
             They are not here in time, or are not what was sent.
         """
         deadline = time.monotonic() + timeout
-        return np.array(
-            [
-                await asyncio.to_thread(ledger.collect, first, stop, deadline)
-                for ledger in self._ledgers.values()
-            ]
-        )
+        arrivals = []
+        for name, ledger in self._ledgers.items():
+            try:
+                arrivals.append(await asyncio.to_thread(ledger.collect, first, stop, deadline))
+            except WrongTransferError as error:
+                raise WrongTransferError(f"{self._side.NAME}, {name}: {error}") from error
+        return np.array(arrivals)

@@ -69,6 +69,7 @@ def channel(site: Site) -> grpc.aio.Channel:
 def in_background(work: AsyncIterator[None]) -> None:
     task = asyncio.ensure_future(work)
     _running.add(task)  # the event loop itself does not keep it
+    task.add_done_callback(lambda done: done.result())  # so that a failure is reported
 
 
 async def _listen(call: grpc.aio.StreamStreamCall, acked: Callable[[int], None]) -> None:
