@@ -24,7 +24,7 @@ from spikewire_server.acquisition.follow_messages import (
     pack_cursor,
     unpack_cursor,
 )
-from spikewire_server.acquisition.following import follow
+from spikewire_server.acquisition.following import Followed, follow
 from spikewire_server.acquisition.recording import Recording
 from spikewire_server.acquisition.signal import Signal
 from spikewire_server.workers import Workers
@@ -204,7 +204,7 @@ def test_a_cursor_behind_the_end_is_refused(rig, name, stream):
 
 def test_cursors_are_opaque_and_say_where(rig):
     position = Position(5, 7)
-    assert unpack_cursor(pack_cursor(ID, position)) == (ID, position)
+    assert unpack_cursor(pack_cursor(ID, position)) == {ID: position}
 
 
 def test_too_many_followers_are_refused(new_server, rig_at, tmp_path):
@@ -303,7 +303,7 @@ def test_a_batch_beyond_the_limit_is_a_message_alone(recording):
 def test_followers_at_the_same_place_share_their_messages(recording):
     async def run():
         feed, workers = LocalFeed(recording), Workers(1)
-        followers = [follow(feed, Position(), None, workers) for _ in range(3)]
+        followers = [follow([Followed(feed, Position(), None)], workers) for _ in range(3)]
         for count in (5, 1, 2):
             recording.add(count)
             feed.changed.fire()
@@ -343,7 +343,7 @@ def test_who_hears_nothing_gets_heartbeats(recording, monkeypatch):
     async def run():
         feed, workers = LocalFeed(recording), Workers(1)
         recording.add()
-        follower = follow(feed, Position(), None, workers)
+        follower = follow([Followed(feed, Position(), None)], workers)
         messages = [pb.FollowSpikesResponse.FromString(await anext(follower)) for _ in range(5)]
         workers.close()
         return messages

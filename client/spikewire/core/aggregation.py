@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -134,6 +134,53 @@ class _AggregatedSegment(BaseSortingSegment):
             sorting._read_columns(self._segment_index, start_frame, end_frame)
             for sorting in self._sortings
         ]
+        return self._side_by_side(columns)
+
+    def iter_spike_columns(
+        self, start_frame: int | None = None, end_frame: int | None = None
+    ) -> Iterator[tuple[IntArray, IntArray]]:
+        """The spikes of `get_spike_columns`, some at a time where the sortings can."""
+        streams = [
+            iter(sorting._iter_columns(self._segment_index, start_frame, end_frame))
+            for sorting in self._sortings
+        ]
+        nothing = np.empty(0, dtype=np.int64)
+        held = [(nothing, nothing)] * len(streams)
+        lacking = set(range(len(streams)))  # of these more must be read before any is given
+        ended: set[int] = set()
+        while lacking:
+            for place in lacking:
+                block = next(streams[place], None)
+                if block is None:
+                    ended.add(place)
+                else:
+                    held[place] = _joined(held[place], block)
+            # What is read last of a sorting may be followed by more of the same sample.
+            last = {
+                place: int(samples[-1]) if len(samples) else None
+                for place, (samples, _) in enumerate(held)
+                if place not in ended
+            }
+            lacking = {place for place, sample in last.items() if sample is None}
+            if lacking:
+                continue
+            bound = min((sample for sample in last.values() if sample is not None), default=None)
+            lacking = {place for place, sample in last.items() if sample == bound}
+            cuts = [
+                len(samples) if bound is None else int(samples.searchsorted(bound))
+                for samples, _ in held
+            ]
+            pairs = list(zip(held, cuts, strict=True))
+            held = [(samples[cut:], units[cut:]) for (samples, units), cut in pairs]
+            if any(cuts):
+                yield self._side_by_side(
+                    [(samples[:cut], units[:cut]) for (samples, units), cut in pairs]
+                )
+
+    def _side_by_side(
+        self, columns: Sequence[tuple[IntArray, IntArray]]
+    ) -> tuple[IntArray, IntArray]:
+        """Spikes of each sorting as spikes of the view; ties sorting by sorting."""
         samples = np.concatenate([samples for samples, _ in columns])
         units = np.concatenate(
             [units + edge for (_, units), edge in zip(columns, self._edges, strict=False)]
@@ -155,6 +202,12 @@ class _AggregatedSegment(BaseSortingSegment):
         """The largest sample of the segment; None where it has no spikes."""
         frames = [sorting._last_spike_frame(self._segment_index) for sorting in self._sortings]
         return max((frame for frame in frames if frame is not None), default=None)
+
+
+def _joined(
+    held: tuple[IntArray, IntArray], block: tuple[IntArray, IntArray]
+) -> tuple[IntArray, IntArray]:
+    return np.concatenate([held[0], block[0]]), np.concatenate([held[1], block[1]])
 
 
 def _unit_clocks(sortings: Sequence[BaseSorting], segment_index: int) -> UnitClocks | None:
@@ -179,20 +232,38 @@ def _unit_clocks(sortings: Sequence[BaseSorting], segment_index: int) -> UnitClo
 
 def _unit_ids(sortings: Sequence[BaseSorting], renamed: Any) -> AnyArray:
     """The ids of all units: the new ones, else the old ones where they can be kept."""
+    if renamed is None:
+        return ids_side_by_side([sorting.unit_ids for sorting in sortings])
     count = sum(sorting.get_num_units() for sorting in sortings)
-    if renamed is not None:
-        ids = np.asarray(renamed)
-        if len(ids) != count or len(np.unique(ids)) != count:
-            raise UnitSelectionError(f"renamed_unit_ids must be {count} unique ids")
-        return ids
-    dtypes = {sorting.unit_ids.dtype for sorting in sortings}
-    if len(dtypes) == 1:
-        ids = np.concatenate([sorting.unit_ids for sorting in sortings])
+    ids = np.asarray(renamed)
+    if len(ids) != count or len(np.unique(ids)) != count:
+        raise UnitSelectionError(f"renamed_unit_ids must be {count} unique ids")
+    return ids
+
+
+def ids_side_by_side(of_sortings: Sequence[AnyArray]) -> AnyArray:
+    """The ids that the units of several sortings get: their own where these can be kept."""
+    count = sum(map(len, of_sortings))
+    if len({ids.dtype for ids in of_sortings}) == 1:
+        ids = np.concatenate(of_sortings)
         if len(np.unique(ids)) == count:
             return ids
         if ids.dtype.kind in "iu":
             return np.arange(count, dtype=np.uint64)
     return np.array([str(index) for index in range(count)], dtype=np.str_)
+
+
+def of_one_dtype(of_sortings: Sequence[AnyArray]) -> list[AnyArray]:
+    """Ids of one kind as ids of one dtype, which the rule above asks for.
+
+    Rigs announce units one by one: that one has none yet, or that a new id is longer
+    than those before, must not change the ids of all others.
+    """
+    known = [ids.dtype for ids in of_sortings if len(ids)]
+    if len({dtype.kind for dtype in known}) != 1:
+        return list(of_sortings)
+    common = np.result_type(*known)
+    return [ids.astype(common) for ids in of_sortings]
 
 
 def _aggregate_annotations(view: BaseSorting, sortings: Sequence[BaseSorting]) -> None:

@@ -216,6 +216,39 @@ class Client:
         operation = library.register(source, name, if_revision, self._connection.target)
         return self._made(self._connection.run(operation))
 
+    def aggregate(
+        self, name: str, sources: Iterable[str] | Mapping[str, str], if_revision: str = ""
+    ) -> RemoteSorting:
+        """Show the units of several sortings as one, also while rigs record them.
+
+        The view is as its sources are whenever it is opened or refreshed, and can be
+        followed. Unit ids are kept if they are of one type and unique; else units are
+        numbered in the order of the sources, so that numbers move when a rig announces
+        more units: let rigs that may do so use ids of their own. Frames are those of each
+        rig's own clock; times in seconds are by the sync points of the rig that a unit
+        is of. A segment that some rigs have not started yet is empty for these.
+
+        Parameters
+        ----------
+        name : str
+            The name that the view shall have.
+        sources : iterable of str, or dict of str
+            Names of sortings of this server. The property ``aggregation_key`` of each unit
+            is the name of its source, or its key in the dict.
+        if_revision : str, optional
+            As for `upload`.
+
+        Raises
+        ------
+        DumpError
+            A source is not here.
+        InvalidValueError
+            There is none, or their sampling frequencies differ.
+        """
+        dump = library.aggregation(sources)
+        operation = library.register(dump, name, if_revision, self._connection.target)
+        return self._made(self._connection.run(operation))
+
     def save(self, source: str | RemoteSorting, name: str, if_revision: str = "") -> RemoteSorting:
         """Copy a sorting of the server, views evaluated, into its store.
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikewire._version import __version__
+from spikewire.core.aggregation import UnitsAggregationSorting
+from spikewire.core.dump import DIALECT, SortingReference, class_path
 from spikewire.core.errors import (
     FormatError,
     InvalidTypeError,
@@ -152,6 +154,19 @@ def register(
         name=name, dump=dump_to_proto(to_server(source, target)), if_revision=if_revision
     )
     return sorting_from_proto((yield from call(REGISTER_SORTING, request)).sorting)
+
+
+def aggregation(sources: Iterable[str] | Mapping[str, str]) -> dict[str, Any]:
+    """Return the dump of a view that shows sortings side by side, as they are at any time."""
+    named = sources if isinstance(sources, Mapping) else {name: name for name in sources}
+    references = {key: SortingReference(name, "") for key, name in named.items()}
+    return {
+        "class": class_path(UnitsAggregationSorting),
+        "kwargs": {"sorting_list": references},
+        "version": DIALECT,
+        "annotations": {},
+        "properties": {},
+    }
 
 
 def save(

@@ -29,7 +29,7 @@ from spikewire.v1 import spike_train_pb2 as spikewire_dot_v1_dot_spike__train__p
 from spikewire.v1 import spike_train_service_pb2 as spikewire_dot_v1_dot_spike__train__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&spikewire/v1/acquisition_service.proto\x12\x0cspikewire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17spikewire/v1/dump.proto\x1a\x1aspikewire/v1/sorting.proto\x1a\x1espikewire/v1/spike_train.proto\x1a&spikewire/v1/spike_train_service.proto\"\xf4\x01\n\x17StartAcquisitionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x1d\n\x15sampling_frequency_hz\x18\x03 \x01(\x01\x12\'\n\x08unit_ids\x18\x04 \x01(\x0b\x32\x15.spikewire.v1.UnitIds\x12\x1c\n\x0ft_start_seconds\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12-\n\x0b\x61nnotations\x18\x06 \x03(\x0b\x32\x18.spikewire.v1.ValueEntry\x12\x0e\n\x06resume\x18\x07 \x01(\x08\x42\x12\n\x10_t_start_seconds\"Y\n\x18StartAcquisitionResponse\x12.\n\x0b\x61\x63quisition\x18\x01 \x01(\x0b\x32\x19.spikewire.v1.Acquisition\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"\x92\x02\n\x0b\x41\x63quisition\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x63quisition_id\x18\x02 \x01(\t\x12\x15\n\rnext_sequence\x18\x03 \x01(\x04\x12\x13\n\x0bspike_count\x18\x04 \x01(\x04\x12\'\n\x08unit_ids\x18\x05 \x01(\x0b\x32\x15.spikewire.v1.UnitIds\x12\'\n\x08segments\x18\x06 \x03(\x0b\x32\x15.spikewire.v1.Segment\x12\x1d\n\x15sampling_frequency_hz\x18\x07 \x01(\x01\x12\x10\n\x08\x66inished\x18\x08 \x01(\x08\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"5\n\nUnitsAdded\x12\'\n\x08unit_ids\x18\x01 \x01(\x0b\x32\x15.spikewire.v1.UnitIds\"B\n\x0eSegmentStarted\x12\x1c\n\x0ft_start_seconds\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x12\n\x10_t_start_seconds\"N\n\tSyncPoint\x12\x15\n\rsegment_index\x18\x01 \x01(\r\x12\x14\n\x0csample_index\x18\x02 \x01(\x12\x12\x14\n\x0ctime_seconds\x18\x03 \x01(\x01\"{\n\x13StartSegmentRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12\x35\n\x0fsegment_started\x18\x04 \x01(\x0b\x32\x1c.spikewire.v1.SegmentStarted\"-\n\x14StartSegmentResponse\x12\x15\n\rnext_sequence\x18\x01 \x01(\x04\"\x91\x02\n\x13\x41ppendSpikesRequest\x12(\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x18.spikewire.v1.SpikeChunk\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x10\n\x08sequence\x18\x04 \x01(\x04\x12/\n\x0bunits_added\x18\x05 \x01(\x0b\x32\x18.spikewire.v1.UnitsAddedH\x00\x12\x37\n\x0fsegment_started\x18\x06 \x01(\x0b\x32\x1c.spikewire.v1.SegmentStartedH\x00\x12-\n\nsync_point\x18\x07 \x01(\x0b\x32\x17.spikewire.v1.SyncPointH\x00\x42\x08\n\x06record\"B\n\x14\x41ppendSpikesResponse\x12\x15\n\rnext_sequence\x18\x01 \x01(\x04\x12\x13\n\x0bspike_count\x18\x02 \x01(\x04\"\x94\x01\n\x13\x46ollowSpikesRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\nfrom_begin\x18\x02 \x01(\x08H\x00\x12\x12\n\x08\x66rom_now\x18\x03 \x01(\x08H\x00\x12\x10\n\x06\x63ursor\x18\x04 \x01(\x0cH\x00\x12*\n\x05units\x18\x05 \x01(\x0b\x32\x1b.spikewire.v1.UnitSelectionB\x07\n\x05start\"\x92\x03\n\x14\x46ollowSpikesResponse\x12(\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x18.spikewire.v1.SpikeChunk\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x19\n\x11\x66irst_spike_index\x18\x03 \x01(\x04\x12/\n\x0bunits_added\x18\x04 \x01(\x0b\x32\x18.spikewire.v1.UnitsAddedH\x00\x12\x37\n\x0fsegment_started\x18\x05 \x01(\x0b\x32\x1c.spikewire.v1.SegmentStartedH\x00\x12-\n\nsync_point\x18\x06 \x01(\x0b\x32\x17.spikewire.v1.SyncPointH\x00\x12*\n\x08\x66inished\x18\x07 \x01(\x0b\x32\x16.spikewire.v1.FinishedH\x00\x12\x0e\n\x06\x63ursor\x18\x08 \x01(\x0c\x12/\n\x0b\x63ommit_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bsource_name\x18\n \x01(\tB\x08\n\x06record\"\n\n\x08\x46inished\"%\n\x15GetAcquisitionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"H\n\x16GetAcquisitionResponse\x12.\n\x0b\x61\x63quisition\x18\x01 \x01(\x0b\x32\x19.spikewire.v1.Acquisition\"N\n\x18\x46inishAcquisitionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x15\n\rnext_sequence\x18\x03 \x01(\x04\"C\n\x19\x46inishAcquisitionResponse\x12&\n\x07sorting\x18\x01 \x01(\x0b\x32\x15.spikewire.v1.Sorting2\xc5\x04\n\x12\x41\x63quisitionService\x12\x61\n\x10StartAcquisition\x12%.spikewire.v1.StartAcquisitionRequest\x1a&.spikewire.v1.StartAcquisitionResponse\x12U\n\x0cStartSegment\x12!.spikewire.v1.StartSegmentRequest\x1a\".spikewire.v1.StartSegmentResponse\x12Y\n\x0c\x41ppendSpikes\x12!.spikewire.v1.AppendSpikesRequest\x1a\".spikewire.v1.AppendSpikesResponse(\x01\x30\x01\x12W\n\x0c\x46ollowSpikes\x12!.spikewire.v1.FollowSpikesRequest\x1a\".spikewire.v1.FollowSpikesResponse0\x01\x12[\n\x0eGetAcquisition\x12#.spikewire.v1.GetAcquisitionRequest\x1a$.spikewire.v1.GetAcquisitionResponse\x12\x64\n\x11\x46inishAcquisition\x12&.spikewire.v1.FinishAcquisitionRequest\x1a\'.spikewire.v1.FinishAcquisitionResponseBc\n\x10org.spikewire.v1P\x01Z>github.com/spikewire/spikewire/gen/go/spikewire/v1;spikewirev1\xaa\x02\x0cSpikewire.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&spikewire/v1/acquisition_service.proto\x12\x0cspikewire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17spikewire/v1/dump.proto\x1a\x1aspikewire/v1/sorting.proto\x1a\x1espikewire/v1/spike_train.proto\x1a&spikewire/v1/spike_train_service.proto\"\xf4\x01\n\x17StartAcquisitionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x1d\n\x15sampling_frequency_hz\x18\x03 \x01(\x01\x12\'\n\x08unit_ids\x18\x04 \x01(\x0b\x32\x15.spikewire.v1.UnitIds\x12\x1c\n\x0ft_start_seconds\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12-\n\x0b\x61nnotations\x18\x06 \x03(\x0b\x32\x18.spikewire.v1.ValueEntry\x12\x0e\n\x06resume\x18\x07 \x01(\x08\x42\x12\n\x10_t_start_seconds\"Y\n\x18StartAcquisitionResponse\x12.\n\x0b\x61\x63quisition\x18\x01 \x01(\x0b\x32\x19.spikewire.v1.Acquisition\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"\xbe\x02\n\x0b\x41\x63quisition\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x63quisition_id\x18\x02 \x01(\t\x12\x15\n\rnext_sequence\x18\x03 \x01(\x04\x12\x13\n\x0bspike_count\x18\x04 \x01(\x04\x12\'\n\x08unit_ids\x18\x05 \x01(\x0b\x32\x15.spikewire.v1.UnitIds\x12\'\n\x08segments\x18\x06 \x03(\x0b\x32\x15.spikewire.v1.Segment\x12\x1d\n\x15sampling_frequency_hz\x18\x07 \x01(\x01\x12\x10\n\x08\x66inished\x18\x08 \x01(\x08\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07sources\x18\n \x03(\x0b\x32\x19.spikewire.v1.Acquisition\"5\n\nUnitsAdded\x12\'\n\x08unit_ids\x18\x01 \x01(\x0b\x32\x15.spikewire.v1.UnitIds\"B\n\x0eSegmentStarted\x12\x1c\n\x0ft_start_seconds\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x12\n\x10_t_start_seconds\"N\n\tSyncPoint\x12\x15\n\rsegment_index\x18\x01 \x01(\r\x12\x14\n\x0csample_index\x18\x02 \x01(\x12\x12\x14\n\x0ctime_seconds\x18\x03 \x01(\x01\"{\n\x13StartSegmentRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12\x35\n\x0fsegment_started\x18\x04 \x01(\x0b\x32\x1c.spikewire.v1.SegmentStarted\"-\n\x14StartSegmentResponse\x12\x15\n\rnext_sequence\x18\x01 \x01(\x04\"\x91\x02\n\x13\x41ppendSpikesRequest\x12(\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x18.spikewire.v1.SpikeChunk\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x10\n\x08sequence\x18\x04 \x01(\x04\x12/\n\x0bunits_added\x18\x05 \x01(\x0b\x32\x18.spikewire.v1.UnitsAddedH\x00\x12\x37\n\x0fsegment_started\x18\x06 \x01(\x0b\x32\x1c.spikewire.v1.SegmentStartedH\x00\x12-\n\nsync_point\x18\x07 \x01(\x0b\x32\x17.spikewire.v1.SyncPointH\x00\x42\x08\n\x06record\"B\n\x14\x41ppendSpikesResponse\x12\x15\n\rnext_sequence\x18\x01 \x01(\x04\x12\x13\n\x0bspike_count\x18\x02 \x01(\x04\"\x94\x01\n\x13\x46ollowSpikesRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\nfrom_begin\x18\x02 \x01(\x08H\x00\x12\x12\n\x08\x66rom_now\x18\x03 \x01(\x08H\x00\x12\x10\n\x06\x63ursor\x18\x04 \x01(\x0cH\x00\x12*\n\x05units\x18\x05 \x01(\x0b\x32\x1b.spikewire.v1.UnitSelectionB\x07\n\x05start\"\x92\x03\n\x14\x46ollowSpikesResponse\x12(\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x18.spikewire.v1.SpikeChunk\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x19\n\x11\x66irst_spike_index\x18\x03 \x01(\x04\x12/\n\x0bunits_added\x18\x04 \x01(\x0b\x32\x18.spikewire.v1.UnitsAddedH\x00\x12\x37\n\x0fsegment_started\x18\x05 \x01(\x0b\x32\x1c.spikewire.v1.SegmentStartedH\x00\x12-\n\nsync_point\x18\x06 \x01(\x0b\x32\x17.spikewire.v1.SyncPointH\x00\x12*\n\x08\x66inished\x18\x07 \x01(\x0b\x32\x16.spikewire.v1.FinishedH\x00\x12\x0e\n\x06\x63ursor\x18\x08 \x01(\x0c\x12/\n\x0b\x63ommit_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bsource_name\x18\n \x01(\tB\x08\n\x06record\"\n\n\x08\x46inished\"%\n\x15GetAcquisitionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"H\n\x16GetAcquisitionResponse\x12.\n\x0b\x61\x63quisition\x18\x01 \x01(\x0b\x32\x19.spikewire.v1.Acquisition\"N\n\x18\x46inishAcquisitionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x15\n\rnext_sequence\x18\x03 \x01(\x04\"C\n\x19\x46inishAcquisitionResponse\x12&\n\x07sorting\x18\x01 \x01(\x0b\x32\x15.spikewire.v1.Sorting2\xc5\x04\n\x12\x41\x63quisitionService\x12\x61\n\x10StartAcquisition\x12%.spikewire.v1.StartAcquisitionRequest\x1a&.spikewire.v1.StartAcquisitionResponse\x12U\n\x0cStartSegment\x12!.spikewire.v1.StartSegmentRequest\x1a\".spikewire.v1.StartSegmentResponse\x12Y\n\x0c\x41ppendSpikes\x12!.spikewire.v1.AppendSpikesRequest\x1a\".spikewire.v1.AppendSpikesResponse(\x01\x30\x01\x12W\n\x0c\x46ollowSpikes\x12!.spikewire.v1.FollowSpikesRequest\x1a\".spikewire.v1.FollowSpikesResponse0\x01\x12[\n\x0eGetAcquisition\x12#.spikewire.v1.GetAcquisitionRequest\x1a$.spikewire.v1.GetAcquisitionResponse\x12\x64\n\x11\x46inishAcquisition\x12&.spikewire.v1.FinishAcquisitionRequest\x1a\'.spikewire.v1.FinishAcquisitionResponseBc\n\x10org.spikewire.v1P\x01Z>github.com/spikewire/spikewire/gen/go/spikewire/v1;spikewirev1\xaa\x02\x0cSpikewire.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,35 +42,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STARTACQUISITIONRESPONSE']._serialized_start=461
   _globals['_STARTACQUISITIONRESPONSE']._serialized_end=550
   _globals['_ACQUISITION']._serialized_start=553
-  _globals['_ACQUISITION']._serialized_end=827
-  _globals['_UNITSADDED']._serialized_start=829
-  _globals['_UNITSADDED']._serialized_end=882
-  _globals['_SEGMENTSTARTED']._serialized_start=884
-  _globals['_SEGMENTSTARTED']._serialized_end=950
-  _globals['_SYNCPOINT']._serialized_start=952
-  _globals['_SYNCPOINT']._serialized_end=1030
-  _globals['_STARTSEGMENTREQUEST']._serialized_start=1032
-  _globals['_STARTSEGMENTREQUEST']._serialized_end=1155
-  _globals['_STARTSEGMENTRESPONSE']._serialized_start=1157
-  _globals['_STARTSEGMENTRESPONSE']._serialized_end=1202
-  _globals['_APPENDSPIKESREQUEST']._serialized_start=1205
-  _globals['_APPENDSPIKESREQUEST']._serialized_end=1478
-  _globals['_APPENDSPIKESRESPONSE']._serialized_start=1480
-  _globals['_APPENDSPIKESRESPONSE']._serialized_end=1546
-  _globals['_FOLLOWSPIKESREQUEST']._serialized_start=1549
-  _globals['_FOLLOWSPIKESREQUEST']._serialized_end=1697
-  _globals['_FOLLOWSPIKESRESPONSE']._serialized_start=1700
-  _globals['_FOLLOWSPIKESRESPONSE']._serialized_end=2102
-  _globals['_FINISHED']._serialized_start=2104
-  _globals['_FINISHED']._serialized_end=2114
-  _globals['_GETACQUISITIONREQUEST']._serialized_start=2116
-  _globals['_GETACQUISITIONREQUEST']._serialized_end=2153
-  _globals['_GETACQUISITIONRESPONSE']._serialized_start=2155
-  _globals['_GETACQUISITIONRESPONSE']._serialized_end=2227
-  _globals['_FINISHACQUISITIONREQUEST']._serialized_start=2229
-  _globals['_FINISHACQUISITIONREQUEST']._serialized_end=2307
-  _globals['_FINISHACQUISITIONRESPONSE']._serialized_start=2309
-  _globals['_FINISHACQUISITIONRESPONSE']._serialized_end=2376
-  _globals['_ACQUISITIONSERVICE']._serialized_start=2379
-  _globals['_ACQUISITIONSERVICE']._serialized_end=2960
+  _globals['_ACQUISITION']._serialized_end=871
+  _globals['_UNITSADDED']._serialized_start=873
+  _globals['_UNITSADDED']._serialized_end=926
+  _globals['_SEGMENTSTARTED']._serialized_start=928
+  _globals['_SEGMENTSTARTED']._serialized_end=994
+  _globals['_SYNCPOINT']._serialized_start=996
+  _globals['_SYNCPOINT']._serialized_end=1074
+  _globals['_STARTSEGMENTREQUEST']._serialized_start=1076
+  _globals['_STARTSEGMENTREQUEST']._serialized_end=1199
+  _globals['_STARTSEGMENTRESPONSE']._serialized_start=1201
+  _globals['_STARTSEGMENTRESPONSE']._serialized_end=1246
+  _globals['_APPENDSPIKESREQUEST']._serialized_start=1249
+  _globals['_APPENDSPIKESREQUEST']._serialized_end=1522
+  _globals['_APPENDSPIKESRESPONSE']._serialized_start=1524
+  _globals['_APPENDSPIKESRESPONSE']._serialized_end=1590
+  _globals['_FOLLOWSPIKESREQUEST']._serialized_start=1593
+  _globals['_FOLLOWSPIKESREQUEST']._serialized_end=1741
+  _globals['_FOLLOWSPIKESRESPONSE']._serialized_start=1744
+  _globals['_FOLLOWSPIKESRESPONSE']._serialized_end=2146
+  _globals['_FINISHED']._serialized_start=2148
+  _globals['_FINISHED']._serialized_end=2158
+  _globals['_GETACQUISITIONREQUEST']._serialized_start=2160
+  _globals['_GETACQUISITIONREQUEST']._serialized_end=2197
+  _globals['_GETACQUISITIONRESPONSE']._serialized_start=2199
+  _globals['_GETACQUISITIONRESPONSE']._serialized_end=2271
+  _globals['_FINISHACQUISITIONREQUEST']._serialized_start=2273
+  _globals['_FINISHACQUISITIONREQUEST']._serialized_end=2351
+  _globals['_FINISHACQUISITIONRESPONSE']._serialized_start=2353
+  _globals['_FINISHACQUISITIONRESPONSE']._serialized_end=2420
+  _globals['_ACQUISITIONSERVICE']._serialized_start=2423
+  _globals['_ACQUISITIONSERVICE']._serialized_end=3004
 # @@protoc_insertion_point(module_scope)

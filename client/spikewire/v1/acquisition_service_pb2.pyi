@@ -122,6 +122,7 @@ class Acquisition(google.protobuf.message.Message):
     SAMPLING_FREQUENCY_HZ_FIELD_NUMBER: builtins.int
     FINISHED_FIELD_NUMBER: builtins.int
     START_TIME_FIELD_NUMBER: builtins.int
+    SOURCES_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The sorting's name."""
     acquisition_id: builtins.str
@@ -148,6 +149,13 @@ class Acquisition(google.protobuf.message.Message):
     def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it was started."""
 
+    @property
+    def sources(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Acquisition]:
+        """Of a view that shows the units of several acquisitions as one
+        (UnitsAggregationSorting): these, in the order of their units. The view
+        itself has no acquisition_id and no sequences, and nobody writes to it.
+        """
+
     def __init__(
         self,
         *,
@@ -160,10 +168,11 @@ class Acquisition(google.protobuf.message.Message):
         sampling_frequency_hz: builtins.float = ...,
         finished: builtins.bool = ...,
         start_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        sources: collections.abc.Iterable[Global___Acquisition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["start_time", b"start_time", "unit_ids", b"unit_ids"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["acquisition_id", b"acquisition_id", "finished", b"finished", "name", b"name", "next_sequence", b"next_sequence", "sampling_frequency_hz", b"sampling_frequency_hz", "segments", b"segments", "spike_count", b"spike_count", "start_time", b"start_time", "unit_ids", b"unit_ids"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["acquisition_id", b"acquisition_id", "finished", b"finished", "name", b"name", "next_sequence", b"next_sequence", "sampling_frequency_hz", b"sampling_frequency_hz", "segments", b"segments", "sources", b"sources", "spike_count", b"spike_count", "start_time", b"start_time", "unit_ids", b"unit_ids"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Acquisition: typing_extensions.TypeAlias = Acquisition
@@ -405,7 +414,9 @@ class FollowSpikesRequest(google.protobuf.message.Message):
     """After the message that had this cursor."""
     @property
     def units(self) -> spikewire.v1.spike_train_service_pb2.UnitSelection:
-        """Only these units; others are left out of the batches."""
+        """Only these units; others are left out of the batches. For a view of
+        several acquisitions these are units of the view.
+        """
 
     def __init__(
         self,
@@ -449,8 +460,8 @@ class FollowSpikesResponse(google.protobuf.message.Message):
     first_spike_index: builtins.int
     """How many spikes of the acquisition came before this message."""
     cursor: builtins.bytes
-    """Where a follower that lost its stream goes on; opaque, and valid at every
-    server that holds the sorting.
+    """Where a follower that lost its stream goes on, in all sources; opaque, and
+    valid at every server that holds the sorting.
     """
     source_name: builtins.str
     """Which of several acquisitions that are followed as one the records are
@@ -476,7 +487,9 @@ class FollowSpikesResponse(google.protobuf.message.Message):
 
     @property
     def finished(self) -> Global___Finished:
-        """Says that nothing more will come; the stream ends."""
+        """Says that nothing more will come from this acquisition; the stream ends
+        if it is the last one.
+        """
 
     @property
     def commit_time(self) -> google.protobuf.timestamp_pb2.Timestamp:

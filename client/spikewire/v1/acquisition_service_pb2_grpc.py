@@ -140,13 +140,25 @@ class AcquisitionServiceServicer(object):
         ends when the acquisition is finished. A follower that is slow gets
         everything that is pending, up to 1 MiB, in one message. Fails with
         REVISION_EXPIRED if the cursor is older than what is kept.
+
+        Followed may also be a view that shows the units of several acquisitions
+        as one, if it names them without revisions and gives them no ids of its
+        own. Messages then state their source_name; sequences, segments and unit
+        indices are those of the source. The units of the view are the units of
+        the first source, then those of the second, and so on: a unit index is
+        made one of the view by adding how many units the sources before have at
+        that time. Its unit ids are those of the sources if these are of one kind
+        and unique; else the units are numbered 0, 1, 2, ..., as text unless all
+        ids are whole numbers. A source that is finished says so, and the stream
+        ends when all are.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetAcquisition(self, request, context):
-        """Describes an acquisition: where its writer and its log are.
+        """Describes an acquisition, where its writer and its log are; or a view of
+        several, with these.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -67,9 +67,22 @@ class AcquisitionServiceStub:
     ends when the acquisition is finished. A follower that is slow gets
     everything that is pending, up to 1 MiB, in one message. Fails with
     REVISION_EXPIRED if the cursor is older than what is kept.
+
+    Followed may also be a view that shows the units of several acquisitions
+    as one, if it names them without revisions and gives them no ids of its
+    own. Messages then state their source_name; sequences, segments and unit
+    indices are those of the source. The units of the view are the units of
+    the first source, then those of the second, and so on: a unit index is
+    made one of the view by adding how many units the sources before have at
+    that time. Its unit ids are those of the sources if these are of one kind
+    and unique; else the units are numbered 0, 1, 2, ..., as text unless all
+    ids are whole numbers. A source that is finished says so, and the stream
+    ends when all are.
     """
     GetAcquisition: grpc.UnaryUnaryMultiCallable[spikewire.v1.acquisition_service_pb2.GetAcquisitionRequest, spikewire.v1.acquisition_service_pb2.GetAcquisitionResponse]
-    """Describes an acquisition: where its writer and its log are."""
+    """Describes an acquisition, where its writer and its log are; or a view of
+    several, with these.
+    """
     FinishAcquisition: grpc.UnaryUnaryMultiCallable[spikewire.v1.acquisition_service_pb2.FinishAcquisitionRequest, spikewire.v1.acquisition_service_pb2.FinishAcquisitionResponse]
     """Ends an acquisition and seals it into the store under the same name.
     Finishing a finished one succeeds.
@@ -120,9 +133,22 @@ class AcquisitionServiceAsyncStub(AcquisitionServiceStub):
     ends when the acquisition is finished. A follower that is slow gets
     everything that is pending, up to 1 MiB, in one message. Fails with
     REVISION_EXPIRED if the cursor is older than what is kept.
+
+    Followed may also be a view that shows the units of several acquisitions
+    as one, if it names them without revisions and gives them no ids of its
+    own. Messages then state their source_name; sequences, segments and unit
+    indices are those of the source. The units of the view are the units of
+    the first source, then those of the second, and so on: a unit index is
+    made one of the view by adding how many units the sources before have at
+    that time. Its unit ids are those of the sources if these are of one kind
+    and unique; else the units are numbered 0, 1, 2, ..., as text unless all
+    ids are whole numbers. A source that is finished says so, and the stream
+    ends when all are.
     """
     GetAcquisition: grpc.aio.UnaryUnaryMultiCallable[spikewire.v1.acquisition_service_pb2.GetAcquisitionRequest, spikewire.v1.acquisition_service_pb2.GetAcquisitionResponse]  # type: ignore[assignment]
-    """Describes an acquisition: where its writer and its log are."""
+    """Describes an acquisition, where its writer and its log are; or a view of
+    several, with these.
+    """
     FinishAcquisition: grpc.aio.UnaryUnaryMultiCallable[spikewire.v1.acquisition_service_pb2.FinishAcquisitionRequest, spikewire.v1.acquisition_service_pb2.FinishAcquisitionResponse]  # type: ignore[assignment]
     """Ends an acquisition and seals it into the store under the same name.
     Finishing a finished one succeeds.
@@ -194,6 +220,17 @@ class AcquisitionServiceServicer(metaclass=abc.ABCMeta):
         ends when the acquisition is finished. A follower that is slow gets
         everything that is pending, up to 1 MiB, in one message. Fails with
         REVISION_EXPIRED if the cursor is older than what is kept.
+
+        Followed may also be a view that shows the units of several acquisitions
+        as one, if it names them without revisions and gives them no ids of its
+        own. Messages then state their source_name; sequences, segments and unit
+        indices are those of the source. The units of the view are the units of
+        the first source, then those of the second, and so on: a unit index is
+        made one of the view by adding how many units the sources before have at
+        that time. Its unit ids are those of the sources if these are of one kind
+        and unique; else the units are numbered 0, 1, 2, ..., as text unless all
+        ids are whole numbers. A source that is finished says so, and the stream
+        ends when all are.
         """
 
     @abc.abstractmethod
@@ -202,7 +239,9 @@ class AcquisitionServiceServicer(metaclass=abc.ABCMeta):
         request: spikewire.v1.acquisition_service_pb2.GetAcquisitionRequest,
         context: _ServicerContext,
     ) -> typing.Union[spikewire.v1.acquisition_service_pb2.GetAcquisitionResponse, collections.abc.Awaitable[spikewire.v1.acquisition_service_pb2.GetAcquisitionResponse]]:
-        """Describes an acquisition: where its writer and its log are."""
+        """Describes an acquisition, where its writer and its log are; or a view of
+        several, with these.
+        """
 
     @abc.abstractmethod
     def FinishAcquisition(

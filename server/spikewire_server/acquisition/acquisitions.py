@@ -20,7 +20,7 @@ from spikewire_server.acquisition.live import LiveAcquisition
 from spikewire_server.acquisition.live_sorting import DamagedSource, LiveSource
 from spikewire_server.acquisition.log import LogStorage, SpikeLog
 from spikewire_server.acquisition.recording import Recording, parse_revision
-from spikewire_server.library import Entry, Library
+from spikewire_server.library import Entry, Library, Origin
 from spikewire_server.library.opened import revision_mismatch
 from spikewire_server.settings import Settings
 from spikewire_server.workers import Workers
@@ -154,6 +154,20 @@ class Acquisitions:
         entry = await self.workers.run(self.library.describe, name)
         return EndedFeed(await self.workers.run(self._ended_as, entry))
 
+    async def feeds(self, name: str) -> list[Feed]:
+        """Return the acquisitions to follow by a name: one, or those that a view shows.
+
+        Raises
+        ------
+        SpikewireError
+            As `feed`, for the name itself or for one of those.
+        """
+        if name not in self._named:
+            names = await self.workers.run(self.library.side_by_side, name)
+            if names is not None:
+                return [await self.feed(shown) for shown in dict.fromkeys(names)]
+        return [await self.feed(name)]
+
     def source(self, name: str, acquisition_id: str, revision: str) -> LiveSource:
         """Return an acquisition up to a record; an empty revision means the last one."""
         live = self._live.get(acquisition_id)
@@ -181,7 +195,7 @@ class Acquisitions:
 
     def _ended_as(self, entry: Entry) -> Recording:
         acquisition_id, _ = parse_revision(entry.revision) or ("", 0)
-        if not acquisition_id:
+        if not acquisition_id or entry.origin is Origin.VIEW:
             raise not_recording(entry.name)
         return self._open_ended(acquisition_id)
 

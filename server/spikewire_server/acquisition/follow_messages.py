@@ -50,18 +50,24 @@ def pack_cursor(acquisition_id: str, position: Position) -> bytes:
     return _CURSOR.pack(_CURSOR_VERSION, bytes.fromhex(acquisition_id), *position)
 
 
-def unpack_cursor(cursor: bytes) -> tuple[str, Position]:
-    """Return the acquisition and the position that a cursor means.
+def unpack_cursor(cursor: bytes) -> dict[str, Position]:
+    """Return the acquisitions and the positions in them that a cursor means.
+
+    That of several acquisitions is the cursors of each, one behind the other.
 
     Raises
     ------
     InvalidValueError
         If it is none of ours.
     """
-    if len(cursor) != _CURSOR.size or cursor[0] != _CURSOR_VERSION:
-        raise InvalidValueError("field cursor: it is not one that this server gave")
-    _, acquisition_id, sequence, spikes_from = _CURSOR.unpack(cursor)
-    return acquisition_id.hex(), Position(max(sequence, 1), spikes_from)
+    positions = {}
+    for start in range(0, max(len(cursor), 1), _CURSOR.size):
+        part = cursor[start : start + _CURSOR.size]
+        if len(part) != _CURSOR.size or part[0] != _CURSOR_VERSION:
+            raise InvalidValueError("field cursor: it is not one that this server gave")
+        _, acquisition_id, sequence, spikes_from = _CURSOR.unpack(part)
+        positions[acquisition_id.hex()] = Position(max(sequence, 1), spikes_from)
+    return positions
 
 
 class Messages:
@@ -105,12 +111,7 @@ def next_message(
     """
     if recording.log.records.kind_of(first) != Kind.SPIKES:
         return announcement(recording, first)
-    rows = recording.log.records.rows_of(first, first + _MAX_MESSAGE_RECORDS)
-    ends = rows.offset + rows.length - rows.offset[0]
-    count = max(int(np.searchsorted(ends, MAX_MESSAGE_BYTES, side="right")), 1)
-    others = np.flatnonzero(rows.kind[:count] != Kind.SPIKES)
-    count = int(others[0]) if len(others) else count
-    stop = first + count
+    stop = _end_of_batches(recording, first)
     tail = _tail(recording, first, Position(stop))
     is_full = stop < recording.next_sequence
     payloads = recording.log.read(first, stop)
@@ -150,13 +151,25 @@ def heartbeat(recording: Recording, position: Position) -> bytes:
     ).SerializeToString()
 
 
+def _end_of_batches(recording: Recording, first: int) -> int:
+    """Return the sequence behind as many batches as fit in a message that begins with one."""
+    if first + 1 == recording.next_sequence:  # as it is for followers who keep up
+        return first + 1
+    rows = recording.log.records.rows_of(first, first + _MAX_MESSAGE_RECORDS)
+    ends = rows.offset + rows.length - rows.offset[0]
+    count = max(int(np.searchsorted(ends, MAX_MESSAGE_BYTES, side="right")), 1)
+    others = np.flatnonzero(rows.kind[:count] != Kind.SPIKES)
+    return first + (int(others[0]) if len(others) else count)
+
+
 def _tail(recording: Recording, first: int, after: Position) -> pb.FollowSpikesResponse:
     message = pb.FollowSpikesResponse(
         sequence=first,
         first_spike_index=recording.log.records.spikes_before(first),
         cursor=pack_cursor(recording.acquisition_id, after),
     )
-    message.commit_time.FromNanoseconds(recording.log.time_ns(after.sequence - 1))
+    time = message.commit_time
+    time.seconds, time.nanos = divmod(recording.log.time_ns(after.sequence - 1), 10**9)
     return message
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikewire.v1 import acquisition_service_pb2 as pb
 from spikewire_server.acquisition.follow_messages import (
     Message,
     Messages,
@@ -16,6 +18,7 @@ from spikewire_server.acquisition.follow_messages import (
     announcement,
     heartbeat,
     next_message,
+    pack_cursor,
 )
 from spikewire_server.acquisition.record import Kind
 from spikewire_server.acquisition.recording import Recording
@@ -48,55 +51,116 @@ class EndedFeed:
         """Do nothing: a log goes when its last reader does."""
 
 
-async def follow(
-    feed: Feed, position: Position, units: NDArray[np.bool_] | None, workers: Workers
-) -> AsyncGenerator[bytes, None]:
-    """Yield serialized FollowSpikesResponse messages until the acquisition is finished.
-
-    A follower has no queue, only a position: what is pending when it can take a
-    message again goes into that message, up to 1 MiB.
+class Followed:
+    """One acquisition that somebody follows, and how far he is.
 
     Parameters
     ----------
     feed : Feed
-        What to follow.
+        The acquisition.
     position : Position
         Where to begin.
     units : ndarray of bool, shape (units,), optional
         Which units to send.
+    """
+
+    def __init__(self, feed: Feed, position: Position, units: NDArray[np.bool_] | None) -> None:
+        self.feed = feed
+        self.position = position
+        self.units = units
+        recording = feed.recording
+        if recording.is_finished and position.sequence >= recording.next_sequence:
+            # Who comes back is told once more that it is over.
+            self.position = Position(recording.next_sequence - 1)
+        self.is_over = False
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there are records to send."""
+        return not self.is_over and self.position.sequence < self.feed.recording.next_sequence
+
+    @property
+    def cursor(self) -> bytes:
+        """How far he is, as clients keep it."""
+        return pack_cursor(self.feed.recording.acquisition_id, self.position)
+
+    async def begin(self, workers: Workers) -> AsyncGenerator[bytes, None]:
+        """Yield what was announced before the place where to begin, for who leaves the past out."""
+        position = self.position
+        if position.sequence >= position.spikes_from:
+            return
+        recording = self.feed.recording
+        for sequence in _announcements(recording, position):
+            message = await workers.run(announcement, recording, sequence, position.spikes_from)
+            yield message.data
+        self.position = Position(position.spikes_from)
+        # At once, so that who began now and lost the stream goes on from here.
+        yield heartbeat(recording, self.position)
+
+    async def take(self, workers: Workers) -> bytes:
+        """Return the next message, and go on behind it; empty if it has none of the units."""
+        message = await _message(self.feed, self.position.sequence, self.units, workers)
+        self.position = Position(message.stop)
+        self.is_over = message.is_last
+        return message.data
+
+
+async def follow(sources: Sequence[Followed], workers: Workers) -> AsyncGenerator[bytes, None]:
+    """Yield serialized FollowSpikesResponse messages until the acquisitions are finished.
+
+    A follower has no queue, only positions: what is pending when it can take a
+    message again goes into that message, up to 1 MiB.
+
+    Parameters
+    ----------
+    sources : sequence of Followed
+        What to follow; their messages name them if they are several.
     workers : Workers
         Read what is no longer in memory.
 
     Raises
     ------
     SortingNotFoundError
-        If it is deleted meanwhile.
+        If one that goes on is deleted meanwhile.
     """
-    recording = feed.recording
-    if position.sequence < position.spikes_from:
-        for sequence in _announcements(recording, position):
-            message = await workers.run(announcement, recording, sequence, position.spikes_from)
-            yield message.data
-        position = Position(position.spikes_from)
-        # At once, so that who began now and lost the stream goes on from here.
-        yield heartbeat(recording, position)
+    for source in sources:
+        async with aclosing(source.begin(workers)) as messages:
+            async for data in messages:
+                yield data + _origin(source, sources)
     quiet_since = time.monotonic()
-    while True:
-        feed.check_waiting()
-        if position.sequence < recording.next_sequence:
-            message = await _message(feed, position.sequence, units, workers)
-            position = Position(message.stop)
-            if message.data:
-                yield message.data
+    with Signal.any_of([source.feed.changed for source in sources]) as changed:
+        while not all(source.is_over for source in sources):
+            is_moving = False
+            for source in sources:  # in turn: one that has much does not hold up the others
+                if not source.is_over:
+                    source.feed.check_waiting()
+                if source.has_more:
+                    is_moving = True
+                    data = await source.take(workers)
+                    if data:
+                        yield data + _origin(source, sources)
+                        quiet_since = time.monotonic()
+            if is_moving:
+                continue
+            if time.monotonic() - quiet_since >= HEARTBEAT_SECONDS:
+                first = sources[0]
+                yield heartbeat(first.feed.recording, first.position) + _origin(first, sources)
                 quiet_since = time.monotonic()
-            if message.is_last:
-                return
-            continue
-        if time.monotonic() - quiet_since >= HEARTBEAT_SECONDS:
-            yield heartbeat(recording, position)
-            quiet_since = time.monotonic()
-            continue
-        await feed.changed.wait()
+                continue
+            await changed.wait()
+
+
+def _origin(source: Followed, sources: Sequence[Followed]) -> bytes:
+    """Return the end of a message of one of several: its name, and the cursor of all.
+
+    The stored bytes stay as they are: of a field that comes twice, the last one counts.
+    """
+    if len(sources) == 1:
+        return b""
+    return pb.FollowSpikesResponse(
+        source_name=source.feed.recording.name,
+        cursor=b"".join(other.cursor for other in sources),
+    ).SerializeToString()
 
 
 def _announcements(recording: Recording, position: Position) -> list[int]:

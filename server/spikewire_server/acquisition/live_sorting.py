@@ -53,6 +53,8 @@ class LiveSource:
             update_time=datetime.fromtimestamp(
                 self._recording.log.time_ns(self._sequence) / 1e9, UTC
             ),
+            pins={self.name: self._sequence},
+            is_recording=True,
         )
 
     def facts(self, look: Look) -> Facts:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 
 class Signal:
@@ -14,6 +16,7 @@ class Signal:
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
+        self._relays: set[Signal] = set()
 
     async def wait(self) -> None:
         """Wait until it happens the next time."""
@@ -23,3 +26,21 @@ class Signal:
         """Let it happen."""
         self._event.set()
         self._event = asyncio.Event()
+        for relay in self._relays:
+            relay.fire()
+
+    @staticmethod
+    @contextmanager
+    def any_of(signals: Sequence[Signal]) -> Iterator[Signal]:
+        """Give a signal that fires when one of several does, within a block."""
+        if len(signals) == 1:
+            yield signals[0]
+            return
+        combined = Signal()
+        for signal in signals:
+            signal._relays.add(combined)
+        try:
+            yield combined
+        finally:
+            for signal in signals:
+                signal._relays.discard(combined)

@@ -31,7 +31,7 @@ def describe(opener: Opener, source: Source) -> Entry:
     facts = opened.facts
     return replace(
         unread,
-        state=_state(source.origin),
+        state=State.RECORDING if opened.look.is_recording else State.READY,
         class_name=facts.class_name,
         revision=facts.revision,
         sampling_frequency=facts.sampling_frequency,

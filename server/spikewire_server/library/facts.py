@@ -35,6 +35,15 @@ class Look(NamedTuple):
     """When it was last changed, in UTC."""
     watched: Mapping[str, tuple[Source, str]] = MappingProxyType({})
     """What may change while it is read: sources by what tells them apart, and their `spikes`."""
+    pins: Mapping[str, int] = MappingProxyType({})
+    """The recordings that it is made of, by name, and up to which record, as they are met."""
+    is_recording: bool = False
+    """Whether one of these goes on."""
+
+    @property
+    def identity(self) -> str:
+        """What `spikes` have in common as a recording goes on."""
+        return self.spikes.partition(".")[0] if self.pins else self.spikes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ from spikewire_server.library.roots import Roots
 from spikewire_server.library.scanner import Scanner
 from spikewire_server.library.store import Store
 from spikewire_server.library.upload import Upload, UploadHeader
+from spikewire_server.library.views import ViewSource, shown_side_by_side
 
 if TYPE_CHECKING:
     from spikewire_server.settings import Settings
@@ -156,6 +157,11 @@ class Library:
     def at_hand(self, name: str, revision: str = "") -> OpenedSorting | None:
         """Return a sorting that `open` would return at once; see `Opener.at_hand`."""
         return self._opener.at_hand(name, revision)
+
+    def side_by_side(self, name: str) -> Sequence[str] | None:
+        """Return the names of the sortings whose units a view shows; see `shown_side_by_side`."""
+        source = self._opener.source(name)
+        return shown_side_by_side(source.node) if isinstance(source, ViewSource) else None
 
     def get_property(self, name: str, key: str, revision: str = "") -> tuple[NDArray[Any], str]:
         """Return the values of a property, shape (units, ...), and its etag.

@@ -28,6 +28,7 @@ from spikewire_server.library.spikes import (
     IndexedSpikes,
     MemorySpikes,
     SegmentSpikes,
+    ViewSpikes,
 )
 
 T = TypeVar("T")
@@ -105,8 +106,9 @@ class OpenedSorting:
     def spikes(self, segment_index: int) -> SegmentSpikes:
         """Return the best way to the spikes of a segment that there is now.
 
-        The source's own; an index that is ready; else memory, for what is small;
-        else the files. For what is larger than a chunk an index is wanted then.
+        The source's own; for a view of what is being recorded, its parents; an index
+        that is ready; else memory, for what is small; else the files. For what is larger
+        than a chunk an index is wanted then.
 
         Raises
         ------
@@ -121,6 +123,13 @@ class OpenedSorting:
         own = self._source.spikes(segment_index)
         if own is not None:
             return own
+        if self.origin is Origin.VIEW and not self.look.settled:
+            # Another revision comes in a moment: what is read for this one would be read again.
+            return ViewSpikes(
+                lambda start, end: self._file_blocks(segment_index, start, end),
+                lambda: self.counts(segment_index),
+                lambda: self._load(segment_index, lambda segment: segment.get_last_spike_frame()),
+            )
         index = self._indexes.get(self.revision)
         if index is not None:
             return IndexedSpikes(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -23,7 +25,7 @@ from spikewire_server.library.roots import Found, Roots
 from spikewire_server.library.sources import RootSource, StoreSource
 from spikewire_server.library.store import Store
 from spikewire_server.library.view_nodes import Node, ReaderNode, nesting, parse_dump
-from spikewire_server.library.views import ViewSource
+from spikewire_server.library.views import ViewSource, pins_at
 
 if TYPE_CHECKING:
     from spikewire_server.settings import Settings
@@ -70,14 +72,19 @@ class Opener:
         RevisionMismatchError
             If it is not of the revision that is asked for.
         """
+        pinned = self._recent.get((name, revision))
+        if pinned is not None:
+            return pinned
         opened = self._recent.get(name)
+        state = self._recent.state
         if opened is None or not opened.is_current():
-            state = self._recent.state
             opened = _Walk(self).open(check_name(name), revision)
             if opened.origin in (Origin.ROOT, Origin.STORE):
                 self._recent.keep(name, opened, state)
         if revision not in ("", opened.revision):
             opened = _Walk(self).open(name, revision)  # may be of a recording that has ended
+        if revision and opened.look.pins and not opened.look.watched:
+            self._recent.keep((name, revision), opened, state)  # nothing of it can change
         return opened
 
     def at_hand(self, name: str, revision: str = "") -> OpenedSorting | None:
@@ -136,6 +143,8 @@ class Opener:
                 raise not_found(name)
             if row.origin is Origin.VIEW:
                 return _view_source(walk, row)
+            if not revision and name in walk.pins:
+                revision = f"{row.acquisition_id}.{walk.pins[name]}"
             if row.acquisition_id is not None and (
                 row.origin is Origin.ACQUISITION or revision not in ("", row.revision)
             ):
@@ -169,14 +178,14 @@ class _Recent:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._opened: dict[str, OpenedSorting] = {}
+        self._opened: dict[str | tuple[str, str], OpenedSorting] = {}
         self.state = 0
 
-    def get(self, name: str) -> OpenedSorting | None:
-        """Return what has a name, if it is known."""
+    def get(self, name: str | tuple[str, str]) -> OpenedSorting | None:
+        """Return what has a name, or a name and a revision, if it is known."""
         return self._opened.get(name)
 
-    def keep(self, name: str, opened: OpenedSorting, state: int) -> None:
+    def keep(self, name: str | tuple[str, str], opened: OpenedSorting, state: int) -> None:
         """Remember what a name had in a state, unless the catalogue has changed since."""
         with self._lock:
             if state == self.state:
@@ -205,6 +214,8 @@ class _Walk:
     opened : mapping
         What was opened since the first view; shared by all that it led to. Weak, because
         who is opened refers to his walk: every walk holds its own parents.
+    pins : mapping
+        Up to which records recordings count that are named without a revision.
     """
 
     def __init__(
@@ -213,7 +224,9 @@ class _Walk:
         above: tuple[str, ...] = (),
         depth: int = 0,
         opened: WeakValueDictionary[tuple[str, str], OpenedSorting] | None = None,
+        pins: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
+        self.pins = pins
         self._opener = opener
         self._above = above
         self._depth = depth
@@ -223,7 +236,7 @@ class _Walk:
     def below(self, name: str, node: Node) -> _Walk:
         """Return the way to the parents of a view."""
         depth = self._depth + max(nesting(node) - 1, 1)  # another name for a sorting is a view too
-        return _Walk(self._opener, (*self._above, name), depth, self._opened)
+        return _Walk(self._opener, (*self._above, name), depth, self._opened, self.pins)
 
     def open(self, name: str, revision: str) -> OpenedSorting:
         """Open a sorting, of a revision if one is given."""
@@ -236,9 +249,19 @@ class _Walk:
         if opened is None:
             source = self._opener.source_in(self, name, revision)
             opened = self._opened[key] = self._opener.open_source(source)
+            if revision not in ("", opened.revision):
+                opened = self._opened[key] = self._as_of(revision, opened)
         self._parents[key] = opened
-        if revision and revision != opened.revision:
-            raise revision_mismatch(name, revision, opened.revision)
+        return opened
+
+    def _as_of(self, revision: str, opened: OpenedSorting) -> OpenedSorting:
+        """Open a view again as it was made of recordings before."""
+        pins = pins_at(revision, opened.look) if opened.origin is Origin.VIEW else None
+        if pins and not self.pins.keys() & pins.keys():
+            before = _Walk(self._opener, self._above, self._depth, pins=pins)
+            opened = before.open(opened.name, "")
+        if opened.revision != revision:
+            raise revision_mismatch(opened.name, revision, opened.revision)
         return opened
 
     def open_as(self, node: ReaderNode) -> OpenedSorting:

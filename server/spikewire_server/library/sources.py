@@ -66,10 +66,10 @@ class RootSource:
         self._sampling_frequency = None if found.format.states_rate else sampling_frequency
         self._reader = reader
         self._options = dict(options or {})
-        if reader is not None and self._sampling_frequency is not None:
-            # A recording inside the file has a rate of its own.
-            if "electrical_series_path" not in self._options:
-                self._options.setdefault("sampling_frequency", self._sampling_frequency)
+        rate = self._sampling_frequency
+        # A recording inside the file has a rate of its own.
+        if reader and rate is not None and "electrical_series_path" not in self._options:
+            self._options.setdefault("sampling_frequency", rate)
         self.class_name = getattr(reader or found.format.extractor, "__name__", found.format.name)
 
     def look(self) -> Look:
@@ -159,7 +159,10 @@ class StoreSource:
     def look(self) -> Look:
         """Return what the catalogue has: objects do not change."""
         self._path()
-        return Look(self._row.revision or "", "", True, self._row.update_time)
+        row = self._row
+        revision = row.revision or ""
+        pins = {row.name: int(revision.rpartition(".")[2])} if row.acquisition_id else {}
+        return Look(revision, "", True, row.update_time, pins=pins)
 
     def facts(self, look: Look) -> Facts:
         """Return what the catalogue has."""

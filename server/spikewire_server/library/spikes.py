@@ -196,6 +196,33 @@ class FileSpikes:
             yield trains.train(place)
 
 
+class ViewSpikes(FileSpikes):
+    """Spikes of a view, which it asks its parents for, window by window.
+
+    Parameters
+    ----------
+    read, all_counts : callable
+        As for `FileSpikes`.
+    last : callable
+        Gives the sample of the last spike in the whole segment, None without any.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[int | None, int | None], Iterator[Columns]],
+        all_counts: Callable[[], Int64Array],
+        last: Callable[[], int | None],
+    ) -> None:
+        super().__init__(read, all_counts)
+        self._last = last
+
+    def last_sample(self, start_frame: int | None, end_frame: int | None) -> int | None:
+        """Return the sample of the last spike in a window, None if it is empty."""
+        if start_frame is None and end_frame is None:
+            return self._last()
+        return super().last_sample(start_frame, end_frame)
+
+
 class IndexedSpikes:
     """Spikes that lie in an index.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -11,6 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
+from spikewire.core.aggregation import UnitsAggregationSorting, of_one_dtype
+from spikewire.core.dtypes import SPIKE_DTYPE, read_only
 from spikewire.core.dump import SortingReference, class_path, map_nested
 from spikewire.core.errors import (
     ContentChangedError,
@@ -20,6 +22,7 @@ from spikewire.core.errors import (
     NeedsSamplingFrequencyError,
     SpikewireError,
 )
+from spikewire.core.segment import SpikeVectorSortingSegment
 from spikewire.core.sorting import BaseSorting
 from spikewire.extractors.tables import MAX_SEGMENTS
 from spikewire.v1 import dump_pb2
@@ -29,10 +32,21 @@ from spikewire_server.library.entry import Origin
 from spikewire_server.library.facts import Facts, Look, facts_of
 from spikewire_server.library.opened import OpenedSorting
 from spikewire_server.library.revision import digest
-from spikewire_server.library.view_nodes import Node, ReaderNode, ViewNode, class_path_of, is_node
+from spikewire_server.library.view_nodes import (
+    Node,
+    ReaderNode,
+    ViewNode,
+    class_path_of,
+    is_node,
+    parents_of,
+)
 
 # Of all parents of one view together.
 _MAX_PARENT_UNITS = 1 << 20
+
+
+_NO_SPIKES = np.empty(0, SPIKE_DTYPE)
+_MAX_DIGITS = 19  # of the number of a record
 
 
 class Resolver(Protocol):
@@ -98,8 +112,8 @@ class ViewSource:
         if not isinstance(self.node, ViewNode):
             # Another name for a sorting has a revision of its own: under one key, its spikes
             # would wait in the cache for themselves.
-            spikes = digest("view", class_path_of(self.node), look.spikes)
-            look = look._replace(spikes=spikes)
+            identity = digest("view", class_path_of(self.node), look.identity)
+            look = look._replace(spikes=_revision(identity, look.pins))
         return look._replace(update_time=max(self._update_time, look.update_time))
 
     def facts(self, look: Look) -> Facts:
@@ -125,6 +139,24 @@ class ViewSource:
         except SpikewireError as error:
             reason = error.reason if isinstance(error, BrokenViewError) else error
             raise with_metadata(BrokenViewError(self.name, reason), name=self.name) from error
+
+
+def shown_side_by_side(node: Node) -> list[str] | None:
+    """Return the names of the sortings whose units a view shows, in order, as they are now.
+
+    Returns
+    -------
+    list of str or None
+        None for a view of another kind, or one that is pinned or gives units other ids.
+    """
+    if not isinstance(node, ViewNode) or node.view is not UnitsAggregationSorting:
+        return None
+    names = []
+    for parent in parents_of(node):
+        if not isinstance(parent, SortingReference) or parent.revision:
+            return None
+        names.append(parent.name)
+    return None if node.kwargs.get("renamed_unit_ids") is not None else names
 
 
 def evaluate(node: Node, resolver: Resolver) -> BaseSorting:
@@ -166,6 +198,8 @@ def _make(node: ViewNode, evaluate_parent: Callable[[Node], BaseSorting]) -> Bas
             f"a {node.view.__name__} of {units} units and {segments} segments is too large; a "
             f"view may be of {_MAX_PARENT_UNITS} and {MAX_SEGMENTS}"
         )
+    if node.view is UnitsAggregationSorting:
+        _even_out(parents)
     try:
         return node.view(**kwargs)
     except SpikewireError:
@@ -176,10 +210,25 @@ def _make(node: ViewNode, evaluate_parent: Callable[[Node], BaseSorting]) -> Bas
         ) from error
 
 
+def _even_out(sortings: list[BaseSorting]) -> None:
+    """Give sortings equally many segments, and ids of one dtype, as rigs may have in the end."""
+    for sorting, ids in zip(
+        sortings, of_one_dtype([sorting.unit_ids for sorting in sortings]), strict=True
+    ):
+        sorting._main_ids = read_only(ids)
+    count = max(sorting.get_num_segments() for sorting in sortings)
+    if count * len(sortings) > MAX_SEGMENTS:
+        return  # refused if they differ
+    for sorting in sortings:
+        while sorting.get_num_segments() < count:
+            sorting.add_sorting_segment(SpikeVectorSortingSegment(_NO_SPIKES, 0))
+
+
 def _look(node: Node, resolver: Resolver) -> Look:
     if isinstance(node, SortingReference):
         opened = resolver.open(node.name, node.revision)
-        return opened.look._replace(labels=opened.overlay.stamp())
+        look = opened.look._replace(labels=opened.overlay.stamp())
+        return look._replace(pins={}, is_recording=False) if node.revision else look
     metadata = _serialized(value_to_proto([dict(node.annotations), dict(node.properties)]))
     if isinstance(node, ReaderNode):
         opened = resolver.open_as(node)
@@ -188,17 +237,48 @@ def _look(node: Node, resolver: Resolver) -> Look:
 
     def revision_of(parent: Node) -> SortingReference:
         looks.append(_look(parent, resolver))
-        return SortingReference("", looks[-1].spikes)
+        return SortingReference("", looks[-1].identity)
 
     kwargs = {key: map_nested(value, is_node, revision_of) for key, value in node.kwargs.items()}
     arguments = value_to_proto(kwargs, 0, _reference_to_proto)
+    pins = {name: last for look in looks for name, last in look.pins.items()}
+    identity = digest("view", class_path(node.view), _serialized(arguments))
     return Look(
-        spikes=digest("view", class_path(node.view), _serialized(arguments)),
+        spikes=_revision(identity, pins),
         labels=digest("labels", metadata, *(look.labels for look in looks)),
         settled=all(look.settled for look in looks),
         update_time=max(look.update_time for look in looks),
         watched=dict(ChainMap(*(dict(look.watched) for look in looks))),
+        pins=pins,
+        is_recording=any(look.is_recording for look in looks),
     )
+
+
+def pins_at(revision: str, look: Look) -> Mapping[str, int] | None:
+    """Return up to which records a view was made of recordings, by what it is made of now.
+
+    Returns
+    -------
+    mapping or None
+        None if the revision is of something else.
+    """
+    identity, _, positions = revision.partition(".")
+    numbers = positions.split("-")
+    if identity != look.identity or len(numbers) != len(look.pins):
+        return None
+    if not all(number.isascii() and number.isdecimal() for number in numbers):
+        return None
+    if max(map(len, numbers)) > _MAX_DIGITS:
+        return None
+    return dict(zip(look.pins, map(int, numbers), strict=True))
+
+
+def _revision(identity: str, pins: Mapping[str, int]) -> str:
+    """Return a revision that says itself up to which records recordings count.
+
+    So who pinned it can be served as long as their logs are kept, by any server.
+    """
+    return f"{identity}.{'-'.join(map(str, pins.values()))}" if pins else identity
 
 
 def _reference_to_proto(value: object, _depth: int) -> dump_pb2.Value | None:

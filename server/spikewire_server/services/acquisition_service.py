@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 
 import grpc
 import numpy as np
 from numpy.typing import NDArray
 
+from spikewire.core.aggregation import ids_side_by_side, of_one_dtype
 from spikewire.core.errors import (
+    FormatError,
     InvalidValueError,
     LimitExceededError,
     RevisionExpiredError,
@@ -17,13 +19,14 @@ from spikewire.core.errors import (
 )
 from spikewire.v1 import acquisition_service_pb2 as pb
 from spikewire.v1 import acquisition_service_pb2_grpc as rpc
-from spikewire.v1.spike_train_service_pb2 import UnitSelection
 from spikewire.wire.clocks import segments_to_proto
 from spikewire.wire.errors import with_metadata
 from spikewire.wire.unit_ids import unit_ids_from_proto, unit_ids_to_proto
 from spikewire_server.acquisition import (
     Acquisitions,
     Appender,
+    Feed,
+    Followed,
     Kind,
     Lifecycle,
     Position,
@@ -33,6 +36,7 @@ from spikewire_server.acquisition import (
     split,
     unpack_cursor,
 )
+from spikewire_server.library import Entry
 from spikewire_server.services.context import Context
 from spikewire_server.services.descriptions import entry_to_proto
 from spikewire_server.workers import Workers
@@ -102,9 +106,8 @@ class AcquisitionServicer(rpc.AcquisitionServiceServicer):
         self, request: pb.FollowSpikesRequest, context: Context
     ) -> AsyncIterator[bytes]:
         """Stream records."""
-        feed = await self._acquisitions.feed(request.name)
-        position = _position(request, feed.recording)
-        units = _wanted_units(request.units, feed.recording)
+        feeds = await self._acquisitions.feeds(request.name)
+        sources = _sources(request, feeds)
         if self._followers >= self._max_followers:
             raise with_metadata(
                 LimitExceededError(f"{self._max_followers} streams follow acquisitions already"),
@@ -113,7 +116,7 @@ class AcquisitionServicer(rpc.AcquisitionServiceServicer):
             )
         self._followers += 1
         try:
-            async with aclosing(follow(feed, position, units, self._workers)) as messages:
+            async with aclosing(follow(sources, self._workers)) as messages:
                 async for message in messages:
                     yield message
         except ServerStoppingError:
@@ -125,8 +128,12 @@ class AcquisitionServicer(rpc.AcquisitionServiceServicer):
         self, request: pb.GetAcquisitionRequest, context: Context
     ) -> pb.GetAcquisitionResponse:
         """Describe an acquisition."""
-        feed = await self._acquisitions.feed(request.name)
-        return pb.GetAcquisitionResponse(acquisition=_acquisition(feed.recording))
+        feeds = await self._acquisitions.feeds(request.name)
+        described = [_acquisition(feed.recording) for feed in feeds]
+        if described[0].name == request.name:
+            return pb.GetAcquisitionResponse(acquisition=described[0])
+        entry = await self._workers.run(self._acquisitions.library.describe, request.name)
+        return pb.GetAcquisitionResponse(acquisition=_together(entry, described))
 
     async def FinishAcquisition(  # noqa: N802
         self, request: pb.FinishAcquisitionRequest, context: Context
@@ -171,47 +178,79 @@ def _acquisition(recording: Recording) -> pb.Acquisition:
     return acquisition
 
 
-def _position(request: pb.FollowSpikesRequest, recording: Recording) -> Position:
+def _together(entry: Entry, sources: Sequence[pb.Acquisition]) -> pb.Acquisition:
+    """Describe acquisitions that a view shows as one."""
+    if entry.unit_ids is None or entry.t_starts is None:
+        raise FormatError(entry.state_detail)
+    return pb.Acquisition(
+        name=entry.name,
+        spike_count=sum(source.spike_count for source in sources),
+        unit_ids=unit_ids_to_proto(entry.unit_ids),
+        segments=segments_to_proto(entry.t_starts, entry.clocks),
+        sampling_frequency_hz=entry.sampling_frequency or 0.0,
+        finished=all(source.finished for source in sources),
+        start_time=sources[0].start_time,
+        sources=sources,
+    )
+
+
+def _sources(request: pb.FollowSpikesRequest, feeds: Sequence[Feed]) -> list[Followed]:
+    """Return where a follower begins in each of the acquisitions that he wants."""
+    units = _wanted_units(request, [feed.recording for feed in feeds])
+    positions = [Position()] * len(feeds)
     match request.WhichOneof("start"):
         case "from_now" if request.from_now:
-            return Position(1, recording.last_sequence + 1)
+            positions = [Position(1, feed.recording.last_sequence + 1) for feed in feeds]
         case "cursor":
-            acquisition_id, position = unpack_cursor(request.cursor)
-            if acquisition_id != recording.acquisition_id:
+            known = unpack_cursor(request.cursor)
+            positions = [_position(known, feed.recording) for feed in feeds]
+            if all(feed.recording.acquisition_id not in known for feed in feeds):
                 raise with_metadata(
                     RevisionExpiredError(
                         f"the cursor is of an earlier acquisition than the one that is now called "
                         f"{request.name!r}"
                     ),
                     name=request.name,
-                    oldest=recording.revision_at(1),
+                    oldest=feeds[0].recording.revision_at(1),
                 )
-            if max(position) > recording.next_sequence:
-                raise InvalidValueError("field cursor: it is behind the end of the acquisition")
-            return position
-    return Position()
+    return [
+        Followed(feed, position, chosen)
+        for feed, position, chosen in zip(feeds, positions, units, strict=True)
+    ]
 
 
-def _wanted_units(selection: UnitSelection, recording: Recording) -> NDArray[np.bool_] | None:
-    """Return which units a follower wants, shape (units,); None for all, also those to come."""
-    unit_ids = recording.roster.unit_ids_at(recording.last_sequence)
+def _position(known: Mapping[str, Position], recording: Recording) -> Position:
+    """Return where a cursor is in an acquisition: at its beginning if it came later."""
+    position = known.get(recording.acquisition_id, Position())
+    if max(position) > recording.next_sequence:
+        raise InvalidValueError("field cursor: it is behind the end of the acquisition")
+    return position
+
+
+def _wanted_units(
+    request: pb.FollowSpikesRequest, recordings: Sequence[Recording]
+) -> list[NDArray[np.bool_] | None]:
+    """Return which units of each a follower wants; None for all, also those to come."""
+    known = [recording.roster.unit_ids_at(recording.last_sequence) for recording in recordings]
+    unit_ids = known[0] if len(known) == 1 else ids_side_by_side(of_one_dtype(known))
+    selection = request.units
     match selection.WhichOneof("units"):
         case "unit_ids":
             indices = {unit_id: index for index, unit_id in enumerate(unit_ids.tolist())}
             wanted = unit_ids_from_proto(selection.unit_ids).tolist()
             unknown = [unit_id for unit_id in wanted if unit_id not in indices]
             if unknown:
-                raise UnitNotFoundError(f"{recording.name!r} has no unit {unknown[0]!r}")
+                raise UnitNotFoundError(f"{request.name!r} has no unit {unknown[0]!r}")
             positions = [indices[unit_id] for unit_id in wanted]
         case "unit_indices":
             positions = list(selection.unit_indices.values)
             if positions and max(positions) >= len(unit_ids):
                 raise UnitNotFoundError(
-                    f"unit index {max(positions)} is out of range: {recording.name!r} has "
+                    f"unit index {max(positions)} is out of range: {request.name!r} has "
                     f"{len(unit_ids)} units"
                 )
         case _:
-            return None
+            return [None] * len(recordings)
     chosen = np.zeros(len(unit_ids), bool)
     chosen[positions] = True
-    return chosen
+    return list(np.split(chosen, np.cumsum([len(ids) for ids in known])[:-1]))
