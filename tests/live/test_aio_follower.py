@@ -181,16 +181,16 @@ async def test_a_closed_client_ends_its_followers(server, recording, name) -> No
 
 
 @in_loop
-async def test_restarts_of_the_server_are_not_noticed(new_server, name, spool) -> None:
-    server = new_server()
-    async with await aio.connect(server.address) as client:
+async def test_restarts_of_the_server_are_not_noticed(forked, name, spool) -> None:
+    async with await aio.connect(forked.address) as client:
         writer = await client.acquire(name, RATE, ["a", "b"], spool=spool)
         everything = await client.follow(name)
         only_a = await client.follow(name, unit_ids=["a"])
         reading = [asyncio.create_task(samples(each)) for each in (everything, only_a)]
         for sample in range(0, 300, 100):
             await appended(writer, *range(sample, sample + 50))
-            await asyncio.to_thread(server.restart)
+            forked.kill()
+            await asyncio.to_thread(forked.start)
             await appended(writer, *range(sample + 50, sample + 100))
         await writer.finish(60)
         assert await reading[0] == list(range(300))

@@ -281,12 +281,10 @@ async def test_a_closed_client_ends_its_writers(server, name, spool) -> None:
 # -- what may happen ---------------------------------------------------------------------------
 
 
-@pytest.mark.timeout(240)
 @in_loop
-async def test_killed_servers_lose_nothing(new_server, name, spool) -> None:
-    server = new_server()
+async def test_killed_servers_lose_nothing(forked, name, spool) -> None:
     got: list[int] = []
-    async with await aio.connect(server.address) as client:
+    async with await aio.connect(forked.address) as client:
         rig = await client.acquire(name, RATE, [3, 5], spool=spool)
 
         async def follow() -> None:
@@ -294,19 +292,19 @@ async def test_killed_servers_lose_nothing(new_server, name, spool) -> None:
                 got.extend(block.sample_index.tolist())
 
         following = asyncio.create_task(follow())
-        for restart in range(3):
+        for restart in range(8):
             for sample in range(restart * 100, restart * 100 + 100):
                 await rig.append([sample, sample], [3, 5])
-                if sample % 100 == 50:
-                    await asyncio.to_thread(server.kill)
+                if sample % 100 == 10 * restart + 20:
+                    forked.kill()
             acknowledged = rig.stats.acknowledged
-            await asyncio.to_thread(server.start)
+            await asyncio.to_thread(forked.start)
             counts = await (await client.open(name)).count_total_num_spikes()
             assert counts >= acknowledged
         sealed = await rig.finish(60)
         assert rig.stats.reconnects > 0
         await following
-        expected = np.repeat(np.arange(300), 2).tolist()
+        expected = np.repeat(np.arange(800), 2).tolist()
         assert got == expected
         assert (await sealed.to_spike_vector())["sample_index"].tolist() == expected
 
@@ -327,20 +325,19 @@ asyncio.run(record(*sys.argv[1:]))
 
 
 @in_loop
-async def test_what_a_killed_rig_appended_is_resumed(new_server, name, spool) -> None:
-    server = new_server()
-    command = [sys.executable, "-c", RIG, server.address, name, str(spool)]
+async def test_what_a_killed_rig_appended_is_resumed(forked, name, spool) -> None:
+    command = [sys.executable, "-c", RIG, forked.address, name, str(spool)]
     rig = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
     taken = []
     for number in range(150):
         taken.append(int(await rig.stdout.readline()))
         if number == 50:
-            await asyncio.to_thread(server.kill)  # what follows is in the spool alone
+            forked.kill()  # what follows is in the spool alone
     rig.kill()
     taken += [int(line) for line in (await rig.stdout.read()).splitlines() if line]
     await rig.wait()
-    await asyncio.to_thread(server.start)
-    async with await aio.connect(server.address) as client:
+    await asyncio.to_thread(forked.start)
+    async with await aio.connect(forked.address) as client:
         async with await client.acquire(name, RATE, [3], spool=spool) as rig:
             assert rig.stats.appended > 0
             await rig.append([-1], [3])
@@ -390,11 +387,10 @@ async def test_a_cancelled_append_is_whole_or_nothing(server, name, spool, slow_
 
 
 @in_loop
-async def test_who_does_not_wait_for_the_server_goes_on(new_server, name, spool) -> None:
-    server = new_server()
-    async with await aio.connect(server.address) as client:
+async def test_who_does_not_wait_for_the_server_goes_on(forked, name, spool) -> None:
+    async with await aio.connect(forked.address) as client:
         rig = await client.acquire(name, RATE, [3], spool=spool)
-        await asyncio.to_thread(server.kill)
+        forked.kill()
         await rig.append([1], [3])
         for wait in (rig.flush, rig.finish):
             with pytest.raises(DeadlineExceededError, match="stay in the spool"):
@@ -406,7 +402,7 @@ async def test_who_does_not_wait_for_the_server_goes_on(new_server, name, spool)
                 await waiting
             await rig.append([2], [3])
         waiting = asyncio.create_task(rig.flush())
-        await asyncio.to_thread(server.start)
+        await asyncio.to_thread(forked.start)
         await waiting
         assert await (await rig.finish(60)).count_total_num_spikes() == 3
 
