@@ -72,7 +72,7 @@ def test_an_index_damaged_under_a_server_costs_nobody_a_spike(new_server):
         client.upload(sorting, "a").to_spike_vector()
         wait_for_index(server)
         server.stop()
-        for part in ("spikes", "trains"):
+        for part in ("spikes", "trains", "packed"):
             (path,) = server.store.glob(f"index/*/segment0.{part}")
             data = bytearray(path.read_bytes())
             data[len(data) // 2] ^= 0xFF

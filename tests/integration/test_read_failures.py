@@ -132,7 +132,7 @@ def test_a_root_that_changes_under_a_stream_ends_it(
 # -- the index -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("part", ["spikes", "trains", "chunks", "counts"])
+@pytest.mark.parametrize("part", ["spikes", "trains", "packed", "chunks", "packs", "counts"])
 def test_a_damaged_index_is_rebuilt(new_server, local, part):
     server = new_server()
     with spikewire.connect(server.address) as client:
@@ -145,9 +145,11 @@ def test_a_damaged_index_is_rebuilt(new_server, local, part):
         path.write_bytes(sound[:-20] + bytes([sound[-20] ^ 1]) + sound[-19:])
         server.start()
         same(client.open("a"), local)
-        trains = client.open("a").get_unit_spike_trains()
-        for unit, train in trains.items():
+        sorting = client.open("a")
+        for unit, train in sorting.get_unit_spike_trains().items():
             np.testing.assert_array_equal(train, local.get_unit_spike_train(unit))
+            window = sorting.get_unit_spike_train(unit, start_frame=1, use_cache=False)
+            np.testing.assert_array_equal(window, local.get_unit_spike_train(unit, start_frame=1))
         assert server.log.count("index damaged") == 1
         wait_until(
             lambda: (

@@ -14,10 +14,10 @@ from spikewire.wire.gaps import (
     PLAIN,
     UNSIGNED,
     ZSTD,
-    compress,
     decode_samples,
     encode_gaps,
     narrowest_width,
+    pack_parts,
     read_parts,
 )
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from spikewire.wire.cutting import Parts
     from spikewire.wire.gaps import Codec, Int64Array
 
-__all__ = ["MAX_CHUNK_SPIKES", "PLAIN", "ZSTD", "decode_spikes", "encode_spikes", "pack_spikes"]
+__all__ = ["MAX_CHUNK_SPIKES", "PLAIN", "ZSTD", "decode_spikes", "encode_spikes"]
 
 
 def encode_spikes(
@@ -134,17 +134,8 @@ def _encode_chunk(
     chunk.exception_positions = gaps.exception_positions
     chunk.exception_gaps = gaps.exception_gaps
     if codec == ZSTD:
-        pack_spikes(chunk)
+        pack_parts(chunk)
     return chunk
-
-
-def pack_spikes(chunk: pb.SpikeChunk) -> None:
-    """Pack the parts of a plain chunk into one zstd frame, in place."""
-    parts = (chunk.deltas, chunk.units, chunk.exception_positions, chunk.exception_gaps)
-    chunk.packed = compress(parts)
-    chunk.codec = ZSTD
-    for part in ("deltas", "units", "exception_positions", "exception_gaps"):
-        chunk.ClearField(part)
 
 
 def ascending_gaps(samples: Int64Array) -> NDArray[np.uint64]:

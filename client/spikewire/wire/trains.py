@@ -13,10 +13,11 @@ from spikewire.wire.gaps import (
     NO_PARTS,
     PLAIN,
     ZSTD,
-    compress,
+    ChunkParts,
     decode_samples,
     encode_gaps,
     integrate,
+    pack_parts,
     read_parts,
 )
 
@@ -26,10 +27,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spikewire.wire.cutting import Parts
-    from spikewire.wire.gaps import ChunkParts, Codec, Int64Array
+    from spikewire.wire.gaps import Codec, Int64Array
 
 MAX_CHUNK_TRAINS = 65_536
 """How many trains `encode_trains` puts into one chunk at most."""
+
+
+_LONG_TRAIN = 2048
+"""From how many spikes a train on average it is faster to decode them one by one."""
 
 
 class _Piece(NamedTuple):
@@ -130,10 +135,31 @@ def decode_trains(
     filled = [place for place, train in enumerate(trains) if train.size]
     bases = [chunk.base_samples[place] for place in filled]
     trains = [trains[place] for place in filled]
-    if len(trains) == 1:
-        decode_samples(parts, bases[0], trains[0])
-    elif trains:
-        _decode_many(parts, np.array(bases, dtype=np.int64), trains)
+    if sum(train.size for train in trains) < len(trains) * _LONG_TRAIN:
+        if trains:
+            _decode_many(parts, np.array(bases, dtype=np.int64), trains)
+    else:
+        _decode_each(parts, bases, trains)
+
+
+def _decode_each(parts: ChunkParts, bases: Sequence[int], trains: Sequence[Int64Array]) -> None:
+    ends = np.cumsum([train.size for train in trains])
+    exceptions = [0, *np.searchsorted(parts.positions, ends).tolist()]
+    start = 0
+    for place, (base, train) in enumerate(zip(bases, trains, strict=True)):
+        stop = start + train.size
+        some = slice(exceptions[place], exceptions[place + 1])
+        decode_samples(
+            ChunkParts(
+                parts.deltas[start:stop] if parts.deltas is not None else None,
+                None,
+                parts.positions[some] - start,
+                parts.gaps[some],
+            ),
+            base,
+            train,
+        )
+        start = stop
 
 
 def _decode_many(parts: ChunkParts, bases: Int64Array, trains: Sequence[Int64Array]) -> None:
@@ -200,12 +226,10 @@ def _encode_chunk(
         base_samples=bases.tolist(),
         delta_width_bytes=gaps.width_bytes,
         exception_count=gaps.exception_count,
-        codec=codec,
     )
+    chunk.deltas = gaps.deltas
+    chunk.exception_positions = gaps.exception_positions
+    chunk.exception_gaps = gaps.exception_gaps
     if codec == ZSTD:
-        chunk.packed = compress((gaps.deltas, gaps.exception_positions, gaps.exception_gaps))
-    else:
-        chunk.deltas = gaps.deltas
-        chunk.exception_positions = gaps.exception_positions
-        chunk.exception_gaps = gaps.exception_gaps
+        pack_parts(chunk)
     return chunk

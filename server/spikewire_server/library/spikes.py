@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -15,10 +15,20 @@ from spikewire_server.library.index import DamagedIndexError, SegmentIndex
 
 Int64Array: TypeAlias = NDArray[np.int64]
 Columns: TypeAlias = tuple[Int64Array, NDArray[Any]]
+Train: TypeAlias = tuple[int, NDArray[np.integer[Any]]]
 T = TypeVar("T")
 
 _SPIKES_AT_ONCE = 16 * MAX_CHUNK_SPIKES
 """How many spikes of trains are gathered from the files in one pass; bounds the memory."""
+
+
+def without_first(trains: Iterable[Train], skip: int) -> Iterator[Train]:
+    """Yield unit indices and samples, less the first `skip` spikes and what they leave empty."""
+    for unit, train in trains:
+        skipped = min(skip, len(train))
+        skip -= skipped
+        if skipped < len(train) or not skipped:
+            yield unit, train[skipped:]
 
 
 class SegmentSpikes(Protocol):
@@ -269,9 +279,49 @@ class IndexedSpikes:
 
     def records(
         self, start_frame: int | None, end_frame: int | None, skip: int = 0
-    ) -> Iterator[memoryview | Columns]:
+    ) -> Iterator[bytes | Columns]:
         """Yield the spikes of a window, whole chunks as they lie in a StreamSpikesResponse."""
-        return self._pieces(self._index.record, start_frame, end_frame, skip)
+        return self._pieces(self._index.records.read, start_frame, end_frame, skip)
+
+    def packs(self, units: Int64Array, skip: int = 0) -> Iterator[bytes | list[Train]]:
+        """Yield whole trains of units in ascending order, less the first `skip` spikes.
+
+        Yields
+        ------
+        bytes or list of (int, ndarray)
+            A GetUnitSpikeTrainsResponse where all that it holds is wanted; else unit
+            indices and samples, less `base`.
+        """
+        index = self._index
+        wanted = np.zeros(len(index.counts), bool)
+        wanted[units] = True
+        left = skip
+        try:
+            for number, pack in enumerate(index.packs):
+                first_unit, last_unit = int(pack["first_unit"]), int(pack["last_unit"])
+                covered = wanted[first_unit : last_unit + 1]
+                start, stop = int(pack["first_spike"]), index.pack_end(number)
+                if not left and covered.all():
+                    yield index.packed.read(number)
+                    skip += stop - start
+                    continue
+                chosen = (np.flatnonzero(covered) + first_unit).tolist()
+                trains = [(unit, index.train_range(unit, start, stop)) for unit in chosen]
+                spikes = sum(len(train) for _, train in trains)
+                if left < spikes or not spikes:
+                    yield list(without_first(trains, left))
+                skip += max(0, spikes - left)
+                left -= min(left, spikes)
+        except DamagedIndexError as error:
+            spikes_elsewhere = self._without(error)
+            trains_elsewhere = (
+                train.astype(np.int64) + (spikes_elsewhere.base - self.base)
+                for train in spikes_elsewhere.trains(units, None, None)
+            )
+            for unit, train in without_first(
+                zip(units.tolist(), trains_elsewhere, strict=True), skip
+            ):
+                yield [(unit, train)]
 
     def blocks(
         self, start_frame: int | None, end_frame: int | None, skip: int = 0

@@ -14,13 +14,20 @@ from spikewire.core.errors import InvalidValueError, OffsetOutOfRangeError
 from spikewire.v1 import spike_train_pb2 as chunks_pb
 from spikewire.v1 import spike_train_service_pb2 as pb
 from spikewire.v1 import spike_train_service_pb2_grpc as rpc
-from spikewire.wire.chunks import MAX_CHUNK_SPIKES, PLAIN, ZSTD, encode_spikes, pack_spikes
+from spikewire.wire.chunks import MAX_CHUNK_SPIKES, PLAIN, ZSTD, encode_spikes
+from spikewire.wire.gaps import pack_parts
 from spikewire.wire.trains import encode_trains
 from spikewire_server.library import Library, OpenedSorting
 from spikewire_server.library.spikes import Columns
 from spikewire_server.services.context import Context
-from spikewire_server.services.windows import SegmentAnswer, Window, check_one_unit, window_of
-from spikewire_server.workers import Workers
+from spikewire_server.services.windows import (
+    SegmentAnswer,
+    Trains,
+    Window,
+    check_one_unit,
+    window_of,
+)
+from spikewire_server.workers import Wait, Workers
 
 MAX_QUERY_CHUNKS = 4
 """How many chunks one answer of a session has at most (1,048,576 spikes)."""
@@ -90,9 +97,8 @@ class SpikeTrainServicer(rpc.SpikeTrainServiceServicer):
         yield header.SerializeToString()
         codec = _codec(request.accept_codecs)
         for segment, skip in _segments_after(request.offset, window, counts):
-            base, trains = window.trains(segment, skip)
-            for chunk in encode_trains(trains, segment, codec, base):
-                yield pb.GetUnitSpikeTrainsResponse(chunks=[chunk]).SerializeToString()
+            for pack in window.packs(segment, skip):
+                yield from _train_messages(pack, segment, codec)
         opened.verify()
 
     async def StreamSpikes(  # type: ignore[override]  # noqa: N802
@@ -156,19 +162,22 @@ class SpikeTrainServicer(rpc.SpikeTrainServiceServicer):
         The next one is made while one is sent. A None is a moment at which a
         cancelled call stops without a message.
         """
-        upcoming = self._soon(messages)
+        wait = Wait()
+
+        def soon() -> asyncio.Task[T | object | None]:
+            return asyncio.create_task(self._workers.run_for(wait, next, messages, _END))
+
+        upcoming = soon()
         try:
-            while (message := await upcoming) is not _END:
-                upcoming = self._soon(messages)
+            while (message := await asyncio.shield(upcoming)) is not _END:
+                upcoming = soon()
                 if message is not None:
                     yield message  # type: ignore[misc]
         finally:
+            wait.end()
             # A generator cannot be closed while it runs.
             with suppress(Exception):
-                await asyncio.shield(upcoming)
-
-    def _soon(self, messages: Iterator[T | None]) -> asyncio.Task[T | object | None]:
-        return asyncio.create_task(self._workers.run(next, messages, _END))
+                await upcoming
 
 
 _END = object()
@@ -217,27 +226,41 @@ def _segments_after(
 
 
 def _spike_messages(
-    piece: memoryview | Columns, segment: int, codec: chunks_pb.SpikeCodec.ValueType
+    piece: bytes | Columns, segment: int, codec: chunks_pb.SpikeCodec.ValueType
 ) -> Iterator[bytes | None]:
     """Yield the serialized StreamSpikesResponses of a piece; None if it is empty."""
-    if isinstance(piece, memoryview):
-        yield bytes(piece) if codec == PLAIN else _packed(piece)
+    if isinstance(piece, bytes):
+        yield piece if codec == PLAIN else _packed(pb.StreamSpikesResponse.FromString(piece))
         return
     samples, unit_indices = piece
     if not len(samples):
         yield None
     # Mapped: a loop would keep the chunk while its message waits to be sent.
-    yield from map(_serialized, encode_spikes(samples, unit_indices, segment, codec))
+    yield from map(_spike_message, encode_spikes(samples, unit_indices, segment, codec))
 
 
-def _serialized(chunk: chunks_pb.SpikeChunk) -> bytes:
+def _spike_message(chunk: chunks_pb.SpikeChunk) -> bytes:
     return pb.StreamSpikesResponse(chunks=[chunk]).SerializeToString()
 
 
-def _packed(record: memoryview) -> bytes:
-    message = pb.StreamSpikesResponse.FromString(bytes(record))
+def _train_messages(
+    pack: bytes | Trains, segment: int, codec: chunks_pb.SpikeCodec.ValueType
+) -> Iterator[bytes]:
+    """Yield the serialized GetUnitSpikeTrainsResponses of some trains."""
+    if isinstance(pack, bytes):
+        yield pack if codec == PLAIN else _packed(pb.GetUnitSpikeTrainsResponse.FromString(pack))
+        return
+    base, trains = pack
+    yield from map(_train_message, encode_trains(trains, segment, codec, base))
+
+
+def _train_message(chunk: chunks_pb.TrainChunk) -> bytes:
+    return pb.GetUnitSpikeTrainsResponse(chunks=[chunk]).SerializeToString()
+
+
+def _packed(message: pb.StreamSpikesResponse | pb.GetUnitSpikeTrainsResponse) -> bytes:
     for chunk in message.chunks:
-        pack_spikes(chunk)
+        pack_parts(chunk)
     return message.SerializeToString()
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from spikewire.core.errors import (
 from spikewire.v1 import spike_train_service_pb2 as pb
 from spikewire.wire.unit_ids import unit_ids_from_proto
 from spikewire_server.library import OpenedSorting
-from spikewire_server.library.spikes import Columns, IndexedSpikes
+from spikewire_server.library.spikes import Columns, IndexedSpikes, Train, without_first
 
 Int64Array = NDArray[np.int64]
 
@@ -32,8 +32,6 @@ WindowRequest: TypeAlias = (
 
 _UNITS_AT_HAND = 8
 _SPIKES_AT_HAND = 1 << 14
-
-Train = tuple[int, NDArray[np.integer[Any]]]
 
 
 class Trains(NamedTuple):
@@ -107,7 +105,18 @@ class Window:
         units = self.unit_list()
         spikes = self.opened.spikes(segment)
         trains = spikes.trains(units, self.start_frame, self.end_frame)
-        return Trains(spikes.base, _without_first(zip(units.tolist(), trains, strict=True), skip))
+        return Trains(spikes.base, without_first(zip(units.tolist(), trains, strict=True), skip))
+
+    def packs(self, segment: int, skip: int = 0) -> Iterator[bytes | Trains]:
+        """Yield the trains, less the first `skip` spikes, ready to be sent where they lie so."""
+        spikes = self.opened.spikes(segment)
+        units = self.unit_list()
+        is_whole = self.start_frame is None and self.end_frame is None
+        if is_whole and isinstance(spikes, IndexedSpikes) and np.all(units[1:] > units[:-1]):
+            for pack in spikes.packs(units, skip):
+                yield pack if isinstance(pack, bytes) else Trains(spikes.base, iter(pack))
+        else:
+            yield self.trains(segment, skip)
 
     def counts(self, segment: int) -> Int64Array:
         """Return how many spikes each unit asked for has within the bounds."""
@@ -122,12 +131,12 @@ class Window:
         base, trains = self.trains(segment)
         return max((int(train[-1]) + base for _, train in trains if len(train)), default=None)
 
-    def pieces(self, segment: int, skip: int = 0) -> Iterator[memoryview | Columns]:
+    def pieces(self, segment: int, skip: int = 0) -> Iterator[bytes | Columns]:
         """Yield the spikes in time order, less the first `skip`.
 
         Yields
         ------
-        memoryview or tuple of ndarray
+        bytes or tuple of ndarray
             A chunk as it lies in a message, where the index has it; else
             samples and unit indices, perhaps none, so that whoever iterates can
             stop between any two pieces.
@@ -159,14 +168,6 @@ class Window:
         wanted = np.zeros(len(self.opened.unit_ids), dtype=bool)
         wanted[self.units] = True
         return wanted
-
-
-def _without_first(trains: Iterable[Train], skip: int) -> Iterator[Train]:
-    for unit, train in trains:
-        skipped = min(skip, len(train))
-        skip -= skipped
-        if skipped < len(train) or not skipped:
-            yield unit, train[skipped:]
 
 
 def window_of(

@@ -1,4 +1,4 @@
-"""Builds an index: one pass over the spikes, one over the chunks it wrote.
+"""Builds an index: one pass over the spikes, one over the chunks it wrote, one over the trains.
 
 Nothing is synced to disk: an index is derived, and what a power cut leaves of it
 is told by its checksums and built anew.
@@ -7,7 +7,6 @@ is told by its checksums and built anew.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import uuid
 import zlib
@@ -19,25 +18,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikewire.v1 import spike_train_service_pb2 as pb
-from spikewire.wire.chunks import MAX_CHUNK_SPIKES, decode_spikes, encode_spikes
+from spikewire.wire.chunks import MAX_CHUNK_SPIKES, encode_spikes
 from spikewire_server.library.index.layout import (
     CHUNK_TABLE,
-    TRAIN_BLOCK_BYTES,
     VERSION,
     checksum,
     description_path,
     segment_path,
 )
+from spikewire_server.library.index.trains import (
+    AbandonedError,
+    mapped_trains,
+    scatter,
+    write_packs,
+)
 
 Int64Array = NDArray[np.int64]
 Columns = tuple[Int64Array, NDArray[Any]]
-
-SCATTER_SPIKES = 4 * MAX_CHUNK_SPIKES
-"""How many spikes are put in unit order at a time; this bounds the memory."""
-
-
-class AbandonedError(Exception):
-    """The build was told to stop."""
 
 
 def build_index(
@@ -99,28 +96,45 @@ def _build_segment(
     blocks: Iterable[Columns],
     stop: Callable[[], bool],
 ) -> dict[str, Any]:
-    counts = np.zeros(unit_count, dtype=np.int64)
-    rows: list[tuple[int, ...]] = []
     with segment_path(folder, segment, "spikes").open("w+b") as file:
-        for samples, unit_indices in _whole_chunks(blocks):
-            if stop():
-                raise AbandonedError
-            counts += np.bincount(unit_indices, minlength=unit_count)
-            rows.append(_write_chunk(file, segment, samples, unit_indices, rows))
-        file.flush()
-        table = np.array(rows, dtype=CHUNK_TABLE)
-        base, width = _train_width(table)
-        with segment_path(folder, segment, "trains").open("w+b") as trains:
-            sums = _write_trains(trains, file, table, counts, base, width, stop)
-    for part, values in (("chunks", table), ("counts", counts), ("sums", sums)):
+        chunks, counts = _write_spikes(file, segment, unit_count, blocks, stop)
+        base, width = _train_width(chunks)
+        with mapped_trains(
+            segment_path(folder, segment, "trains"), int(counts.sum()), width
+        ) as trains:
+            scatter(file, chunks, counts, base, trains, stop)
+            sums = trains.checksums()
+            with segment_path(folder, segment, "packed").open("wb") as packed:
+                packs = write_packs(packed, segment, trains, counts, base, stop)
+    tables = {"chunks": chunks, "packs": packs, "counts": counts, "sums": sums}
+    for part, values in tables.items():
         segment_path(folder, segment, part).write_bytes(values.tobytes())
     return {
         "spike_count": int(counts.sum()),
-        "chunk_count": len(table),
+        "chunk_count": len(chunks),
         "base_sample": base,
         "train_width_bytes": width,
-        "checksum": checksum([table, counts, sums]),
+        "checksum": checksum(list(tables.values())),
     }
+
+
+def _write_spikes(
+    file: BinaryIO,
+    segment: int,
+    unit_count: int,
+    blocks: Iterable[Columns],
+    stop: Callable[[], bool],
+) -> tuple[NDArray[Any], Int64Array]:
+    """Write the chunks; return their table, and how many spikes each unit has."""
+    counts = np.zeros(unit_count, dtype=np.int64)
+    rows: list[tuple[int, ...]] = []
+    for samples, unit_indices in _whole_chunks(blocks):
+        if stop():
+            raise AbandonedError
+        counts += np.bincount(unit_indices, minlength=unit_count)
+        rows.append(_write_chunk(file, segment, samples, unit_indices, rows))
+    file.flush()
+    return np.array(rows, dtype=CHUNK_TABLE), counts
 
 
 def _whole_chunks(blocks: Iterable[Columns]) -> Iterator[Columns]:
@@ -178,69 +192,3 @@ def _train_width(table: NDArray[Any]) -> tuple[int, int]:
         return 0, 4
     first, last = int(table["first_sample"][0]), int(table["last_sample"][-1])
     return (first, 4) if last - first < 1 << 32 else (0, 8)
-
-
-def _write_trains(
-    trains: BinaryIO,
-    spikes: BinaryIO,
-    table: NDArray[Any],
-    counts: Int64Array,
-    base: int,
-    width: int,
-    stop: Callable[[], bool],
-) -> NDArray[np.uint32]:
-    """Scatter the spikes of the chunks into the trains; return the blocks' checksums."""
-    total = int(counts.sum())
-    if not total:
-        return np.empty(0, dtype=np.uint32)
-    dtype = np.dtype("<u4" if width == 4 else "<i8")
-    # Claimed before it is mapped: a full disk must be an error here, and not a
-    # signal at the first touch of a page.
-    _claim(trains, total * width)
-    out = np.asarray(np.memmap(trains, dtype=dtype, mode="r+", shape=(total,)))
-    ends = np.cumsum(counts)
-    position = ends - counts
-    samples = np.empty(SCATTER_SPIKES, dtype=np.int64)
-    unit_indices = np.empty(SCATTER_SPIKES, dtype=np.int64)
-    label = np.min_scalar_type(max(len(counts) - 1, 0))
-    for batch in range(0, len(table), SCATTER_SPIKES // MAX_CHUNK_SPIKES):
-        if stop():
-            raise AbandonedError
-        filled = 0
-        for row in table[batch : batch + SCATTER_SPIKES // MAX_CHUNK_SPIKES]:
-            spikes.seek(int(row["offset"]))
-            (chunk,) = pb.StreamSpikesResponse.FromString(spikes.read(int(row["length"]))).chunks
-            end = filled + chunk.spike_count
-            decode_spikes(chunk, samples[filled:end], unit_indices[filled:end], len(counts))
-            filled = end
-        units = unit_indices[:filled].astype(label)
-        order = np.argsort(units, kind="stable")
-        here = np.bincount(units, minlength=len(counts))
-        grouped = (samples[:filled] - base).astype(dtype)[order]
-        first = 0
-        # Copying run by run beats one scatter twice: the runs are long.
-        for unit in np.flatnonzero(here).tolist():
-            count = int(here[unit])
-            start = int(position[unit])
-            out[start : start + count] = grouped[first : first + count]
-            first += count
-        position += here
-    data = memoryview(out.data).cast("B")
-    return np.array(
-        [
-            zlib.crc32(data[start : start + TRAIN_BLOCK_BYTES])
-            for start in range(0, len(data), TRAIN_BLOCK_BYTES)
-        ],
-        dtype=np.uint32,
-    )
-
-
-def _claim(file: BinaryIO, size: int) -> None:
-    """Make a file of this size whose blocks the disk has set aside."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file.fileno(), 0, size)
-        return
-    zeros = bytes(TRAIN_BLOCK_BYTES)
-    for start in range(0, size, TRAIN_BLOCK_BYTES):
-        file.write(zeros[: size - start])
-    file.flush()

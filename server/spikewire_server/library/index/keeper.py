@@ -14,9 +14,11 @@ from pathlib import Path
 import structlog
 
 from spikewire.core.errors import SpikewireError
-from spikewire_server.library.index.build import AbandonedError, Columns, build_index
+from spikewire_server.library.index.build import Columns, build_index
 from spikewire_server.library.index.layout import description_path
-from spikewire_server.library.index.read import DamagedIndexError, Index
+from spikewire_server.library.index.read import Index
+from spikewire_server.library.index.records import DamagedIndexError
+from spikewire_server.library.index.trains import AbandonedError
 
 log = structlog.get_logger(__name__)
 

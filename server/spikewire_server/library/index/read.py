@@ -12,23 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikewire.core.errors import FormatError, SpikewireError
+from spikewire.core.errors import SpikewireError
 from spikewire.v1 import spike_train_service_pb2 as pb
 from spikewire.wire.chunks import decode_spikes
 from spikewire_server.library.index.layout import (
     CHUNK_TABLE,
+    PACK_TABLE,
     TRAIN_BLOCK_BYTES,
     VERSION,
     checksum,
     description_path,
     segment_path,
 )
+from spikewire_server.library.index.records import DamagedIndexError, Records
 
 Int64Array = NDArray[np.int64]
-
-
-class DamagedIndexError(FormatError):
-    """A file of an index is not what was written; it must be built anew."""
 
 
 class Index:
@@ -65,6 +63,11 @@ class SegmentIndex:
         How many spikes there are.
     chunks : structured array, shape (chunks,)
         The table of chunks, see `layout.CHUNK_TABLE`.
+    packs : structured array, shape (packs,)
+        The table of packed trains, see `layout.PACK_TABLE`.
+    records, packed : Records
+        The chunks as they lie in a StreamSpikesResponse, the packs as they lie in a
+        GetUnitSpikeTrainsResponse.
     counts : ndarray of int64, shape (units,)
         How many spikes each unit has.
     base : int
@@ -77,15 +80,14 @@ class SegmentIndex:
         self._dtype = np.dtype({4: "<u4", 8: "<i8"}[facts["train_width_bytes"]])
         self._limits = np.iinfo(self._dtype)
         self.chunks = _table(folder, segment, "chunks", CHUNK_TABLE)
+        self.packs = _table(folder, segment, "packs", PACK_TABLE)
         self.counts: Int64Array = _table(folder, segment, "counts", np.dtype("<i8"))
         sums = _table(folder, segment, "sums", np.dtype("<u4"))
-        if checksum([self.chunks, self.counts, sums]) != facts["checksum"]:
+        if checksum([self.chunks, self.packs, self.counts, sums]) != facts["checksum"]:
             raise DamagedIndexError("a table of the index is damaged")
         self._ends = np.cumsum(self.counts)
-        spikes_bytes = (
-            int(self.chunks["offset"][-1] + self.chunks["length"][-1]) if len(self.chunks) else 0
-        )
-        self._spikes = _mapped(segment_path(folder, segment, "spikes"), spikes_bytes)
+        self.records = Records(segment_path(folder, segment, "spikes"), self.chunks)
+        self.packed = Records(segment_path(folder, segment, "packed"), self.packs)
         self._trains_bytes = _mapped(
             segment_path(folder, segment, "trains"), self.spike_count * self._dtype.itemsize
         )
@@ -94,28 +96,11 @@ class SegmentIndex:
             raise DamagedIndexError("the counts of the index do not add up")
         self._sums = sums
         # Checked at first use: checking all when opening would read everything.
-        self._chunk_checked = np.zeros(len(self.chunks), dtype=bool)
         self._block_checked = np.zeros(len(sums), dtype=bool)
-
-    def record(self, chunk: int) -> memoryview:
-        """Return one chunk as it lies in a StreamSpikesResponse.
-
-        Raises
-        ------
-        DamagedIndexError
-            It is not what was written.
-        """
-        row = self.chunks[chunk]
-        record = self._spikes[row["offset"] : row["offset"] + row["length"]]
-        if not self._chunk_checked[chunk]:
-            if zlib.crc32(record) != row["crc"]:
-                raise DamagedIndexError(f"chunk {chunk} of the index is damaged")
-            self._chunk_checked[chunk] = True
-        return record
 
     def spikes(self, chunk: int) -> tuple[Int64Array, Int64Array]:
         """Return the samples and the unit indices of one chunk."""
-        (message,) = pb.StreamSpikesResponse.FromString(bytes(self.record(chunk))).chunks
+        (message,) = pb.StreamSpikesResponse.FromString(self.records.read(chunk)).chunks
         samples = np.empty(message.spike_count, dtype=np.int64)
         unit_indices = np.empty(message.spike_count, dtype=np.int64)
         decode_spikes(message, samples, unit_indices, len(self.counts))
@@ -167,6 +152,21 @@ class SegmentIndex:
                 yield chunk, None
             else:
                 yield chunk, slice(max(start - first, 0), min(stop, end) - first)
+
+    def train_range(self, unit: int, start: int, stop: int) -> NDArray[np.integer[Any]]:
+        """Return what a unit has, less `base`, of a range of the trains' spikes.
+
+        They are counted through all trains, one unit after the other.
+        """
+        end = int(self._ends[unit])
+        start, stop = max(start, end - int(self.counts[unit])), min(stop, end)
+        self._check_trains(start, stop)
+        return self._trains[start:stop]
+
+    def pack_end(self, pack: int) -> int:
+        """Return which of the trains' spikes is the first after a pack."""
+        first = self.packs["first_spike"]
+        return int(first[pack + 1]) if pack + 1 < len(first) else self.spike_count
 
     def train(
         self, unit: int, start_frame: int | None = None, end_frame: int | None = None
