@@ -128,6 +128,14 @@ class Client:
         operation = library.register(source, name, if_revision, self._connection.target)
         return RemoteSorting(self._connection, await self._connection.run(operation))
 
+    async def aggregate(
+        self, name: str, sources: Iterable[str] | Mapping[str, str], if_revision: str = ""
+    ) -> RemoteSorting:
+        """Show the units of several sortings as one, also while rigs record them."""
+        dump = library.aggregation(sources)
+        operation = library.register(dump, name, if_revision, self._connection.target)
+        return RemoteSorting(self._connection, await self._connection.run(operation))
+
     async def save(
         self, source: str | RemoteSorting, name: str, if_revision: str = ""
     ) -> RemoteSorting:
