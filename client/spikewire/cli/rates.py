@@ -19,21 +19,37 @@ class Rates:
     ----------
     sampling_frequency : float
         Samples per second, in Hz.
+    unit_count : int
+        How many units there are.
     window_seconds : float
         How long the window is.
     """
 
-    def __init__(self, sampling_frequency: float, window_seconds: float = 5.0) -> None:
+    def __init__(
+        self, sampling_frequency: float, unit_count: int, window_seconds: float = 5.0
+    ) -> None:
         self._bin_seconds = window_seconds / _BINS
         self._bin_samples = max(round(self._bin_seconds * sampling_frequency), 1)
         self._segment_index = -1
         # One bin more than the window has: the last one is not full yet.
-        self._counts = np.zeros((_BINS + 1, 0), np.int64)
+        self._counts = np.zeros((_BINS + 1, unit_count), np.int64)
         self._first_bin = self._last_bin = 0
 
-    def add(
-        self, segment_index: int, sample_index: IntArray, unit_index: IntArray, unit_count: int
-    ) -> None:
+    def place_units(self, positions: IntArray, unit_count: int) -> None:
+        """Take note that there are more units now.
+
+        Parameters
+        ----------
+        positions : ndarray of int64, shape (units before,)
+            Where those that were there are among all.
+        unit_count : int
+            How many there are.
+        """
+        counts = np.zeros((len(self._counts), unit_count), np.int64)
+        counts[:, positions] = self._counts
+        self._counts = counts
+
+    def add(self, segment_index: int, sample_index: IntArray, unit_index: IntArray) -> None:
         """Count spikes.
 
         Parameters
@@ -42,12 +58,7 @@ class Rates:
             The segment of all; a later one begins anew.
         sample_index, unit_index : ndarray of int64, shape (spikes,)
             At least one, in any order; those that are older than the window are left out.
-        unit_count : int
-            How many units there are by now.
         """
-        missing = unit_count - self._counts.shape[1]
-        if missing:
-            self._counts = np.pad(self._counts, ((0, 0), (0, missing)))
         if segment_index < self._segment_index:
             return
         bins = sample_index // self._bin_samples

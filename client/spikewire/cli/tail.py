@@ -17,7 +17,7 @@ from spikewire.cli.spike_lines import line_labels, spike_lines
 from spikewire.cli.tail_screen import TailScreen
 from spikewire.cli.targets import host_and_name
 from spikewire.cli.unit_labels import ids_like, labels_of
-from spikewire.core.unit_ids import label_indices
+from spikewire.core.dtypes import AnyArray
 
 if TYPE_CHECKING:
     from spikewire import Client
@@ -76,14 +76,13 @@ def tail(target: str, start: Start, unit_ids: str | None, lines: bool) -> None:
 
 def _follow(
     client: Client, name: str, start: Start, labels: list[str]
-) -> tuple[Follower, list[int] | None]:
-    """Begin to follow; return also the positions of the units that are wanted, if not all are."""
+) -> tuple[Follower, AnyArray | None]:
+    """Begin to follow; return also the units that are wanted, if not all are."""
     follower = client.follow(name, start)
     if not labels:
         return follower, None
     unit_ids = ids_like(labels, follower.unit_ids)
-    chosen = client.follow(name, start, unit_ids.tolist())
-    return chosen, label_indices(unit_ids, chosen.unit_ids).tolist()
+    return client.follow(name, start, unit_ids.tolist()), unit_ids
 
 
 @contextmanager
@@ -103,7 +102,7 @@ def _lines(follower: Follower) -> Iterator[Callable[[SpikeBlock], None]]:
 
 
 @contextmanager
-def _table(follower: Follower, shown: list[int] | None) -> Iterator[Callable[[SpikeBlock], None]]:
+def _table(follower: Follower, shown: AnyArray | None) -> Iterator[Callable[[SpikeBlock], None]]:
     """Show rates, and what they were in the end."""
     screen = TailScreen(follower.name, follower.sampling_frequency, follower.unit_ids, shown)
     with Live(screen, console=stdout_console(), refresh_per_second=_REDRAWS_PER_SECOND):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +14,7 @@ from rich.table import Table
 from spikewire.cli.printing import duration, number, text
 from spikewire.cli.rates import Rates
 from spikewire.core.dtypes import AnyArray
+from spikewire.core.unit_ids import label_indices
 
 if TYPE_CHECKING:
     from spikewire.remote.live.following import SpikeBlock
@@ -36,8 +36,8 @@ class TailScreen:
         Samples per second, in Hz.
     unit_ids : ndarray, shape (units,)
         The units that are known.
-    shown : sequence of int, optional
-        The positions of the units that are shown; by default all.
+    shown : ndarray, shape (some units,), optional
+        The units that are shown; by default all.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class TailScreen:
         name: str,
         sampling_frequency: float,
         unit_ids: AnyArray,
-        shown: Sequence[int] | None = None,
+        shown: AnyArray | None = None,
     ) -> None:
         self._name = name
         self._sampling_frequency = sampling_frequency
@@ -53,22 +53,36 @@ class TailScreen:
         self._lock = threading.Lock()  # it is drawn in another thread
         self._unit_ids = unit_ids
         self._counts = np.zeros(len(unit_ids), np.int64)
-        self._rates = Rates(sampling_frequency)
+        self._rates: dict[str, Rates] = {}  # rigs that are shown as one have clocks of their own
         self._arrivals: deque[tuple[float, int]] = deque()
         self._block: SpikeBlock | None = None
 
     def take(self, block: SpikeBlock, unit_ids: AnyArray) -> None:
         """Show a block too; `unit_ids` are the units announced so far."""
         with self._lock:
-            self._unit_ids = unit_ids
-            counts = np.bincount(block.unit_index, minlength=len(unit_ids))
-            counts[: len(self._counts)] += self._counts
-            self._counts = counts
-            self._rates.add(
-                block.segment_index, block.sample_index, block.unit_index, len(unit_ids)
-            )
+            if not np.array_equal(unit_ids, self._unit_ids):
+                self._place_units(unit_ids)
+            self._counts += np.bincount(block.unit_index, minlength=len(unit_ids))
+            rates = self._rates.get(block.source_name)
+            if rates is None:
+                rates = Rates(self._sampling_frequency, len(unit_ids))
+                self._rates[block.source_name] = rates
+            rates.add(block.segment_index, block.sample_index, block.unit_index)
             self._arrivals.append((time.monotonic(), len(block)))
             self._block = block
+
+    def _place_units(self, unit_ids: AnyArray) -> None:
+        """Move what was counted: where several rigs are shown as one, units may move."""
+        place_of = {unit_id: place for place, unit_id in enumerate(unit_ids.tolist())}
+        places = np.array([place_of.get(unit, -1) for unit in self._unit_ids.tolist()], np.int64)
+        counts = np.zeros(len(unit_ids), np.int64)
+        if np.all(places >= 0):
+            counts[places] = self._counts
+            for rates in self._rates.values():
+                rates.place_units(places, len(unit_ids))
+        else:  # two rigs came to have the same ids: all units have got other ones
+            self._rates.clear()
+        self._unit_ids, self._counts = unit_ids, counts
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw it; called by rich."""
@@ -98,12 +112,15 @@ class TailScreen:
         return "   ".join(parts)
 
     def _units(self, console: Console, most: int) -> RenderResult:
-        rates = self._rates.rates()
-        rates = np.pad(rates, (0, len(self._unit_ids) - len(rates)))
-        rows = range(len(self._unit_ids)) if self._shown is None else self._shown
+        rates = np.zeros(len(self._unit_ids))
+        for source in self._rates.values():
+            rates += source.rates()
+        rows = np.arange(len(self._unit_ids))
+        if self._shown is not None:
+            rows = label_indices(self._shown, self._unit_ids)
         # A logarithmic scale, as in the raster: a slow unit shows beside a fast one.
         heights = np.log1p(rates)
-        highest = max((heights[row] for row in rows), default=0.0) or 1.0
+        highest = heights[rows].max(initial=0.0) or 1.0
         block = "█" if (console.encoding or "").startswith("utf") else "#"
         table = Table("unit", box=None, pad_edge=False)
         for heading in ("spikes", "Hz"):
