@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -130,7 +131,7 @@ async def acquire_in_thread(connection: Connection, begin: Callable[[], Recordin
     worker = ThreadPoolExecutor(1, "spikewire-spool")
     beginning = worker.submit(begin)
     try:
-        recording = await asyncio.shield(asyncio.wrap_future(beginning))
+        recording = await asyncio.wrap_future(beginning)
     except asyncio.CancelledError:
         beginning.add_done_callback(_close)
         raise
@@ -140,9 +141,14 @@ async def acquire_in_thread(connection: Connection, begin: Callable[[], Recordin
 def in_loop(tell: Callable[[ResultT], object]) -> Callable[[ResultT], object]:
     """Return what threads call to have something called in the event loop that runs now."""
     loop = asyncio.get_running_loop()
-    return lambda told: loop.call_soon_threadsafe(tell, told)
+
+    def tell_there(what: ResultT) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(tell, what)
+
+    return tell_there
 
 
 def _close(beginning: Future[Recording]) -> None:
-    if beginning.exception() is None:
+    if not beginning.cancelled() and beginning.exception() is None:
         beginning.result().close()
