@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -377,3 +379,91 @@ def test_curation_files(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("[]")
     with pytest.raises(ValueError, match="not an object"):
         sw_curation.load_curation(tmp_path / "bad.json")
+
+
+FORMAT_0 = {
+    "labelsByUnit": {"1": ["good", "odd"], "2": ["noise"], "3": [], "4": ["good"]},
+    "mergeGroups": [[3, 4]],
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"mergeGroups": []},
+        {"mergeGroups": [[3, 4], [4, 1]]},
+        {"mergeGroups": [[3]]},
+        {"unit_ids": [1, 2, 3, 4]},
+        {"unit_ids": [1, 2]},
+        {"labelsByUnit": {"a": ["good", "odd"]}},
+        {"labelsByUnit": None},
+        {"format_version": "0"},
+    ],
+)
+def test_files_of_sortingview(changes: dict[str, Any], new_pair: Callable[[str], Any]) -> None:
+    pair = described(new_pair("ints"))
+
+    def after(sorting: Any) -> Any:
+        four = sorting.select_units(sorting.unit_ids[:4], renamed_unit_ids=[1, 2, 3, 4])
+        made = curation(sorting).apply_curation(four, copy.deepcopy(FORMAT_0 | changes))
+        labels = {key: made.get_property(key) for key in ("good", "odd", "noise")}
+        return made.unit_ids.tolist(), made.to_spike_vector().tolist(), labels
+
+    theirs, ours = pair.on_both(after)
+    if isinstance(theirs, Exception):
+        assert isinstance(ours, sw.SpikewireError)
+        return
+    assert ours[:2] == theirs[:2]
+    for key, values in theirs[2].items():
+        np.testing.assert_array_equal(ours[2][key], values)
+
+
+def _twins(seed: int) -> dict[int, Any]:
+    """Trains, and copies of them that are jittered, thinned, or joined by other spikes."""
+    rng = np.random.default_rng(seed)
+    one, two, bursting = (np.unique(rng.integers(0, 300_000, size)) for size in (150, 250, 60))
+    bursting = np.sort(np.concatenate([bursting + shift for shift in (0, 5, 9, 12)]))
+    return {
+        0: one,
+        1: two,
+        2: bursting,
+        3: np.sort(one + rng.integers(-14, 15, len(one))),
+        4: np.sort((two + rng.integers(-6, 7, len(two)))[rng.random(len(two)) < rng.random()]),
+        5: np.sort(np.concatenate([bursting[::2], rng.integers(0, 300_000, 30)])),
+        6: bursting[:0],
+    }
+
+
+REDUNDANCY: list[dict[str, Any]] = [
+    {},
+    {"delta_time": 0.2},
+    {"agreement_threshold": 0.5},
+    {"duplicate_threshold": 0.5, "delta_time": 1.0},
+]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_redundant_units(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # SpikeInterface compiles its loop with numba, and has scipy pair units, which is not asked.
+    uncompiled = SimpleNamespace(jit=lambda **options: lambda function: function)
+    paired = SimpleNamespace(linear_sum_assignment=lambda scores: (np.arange(7), np.arange(7)))
+    monkeypatch.setitem(sys.modules, "numba", uncompiled)
+    monkeypatch.setitem(sys.modules, "scipy", SimpleNamespace(optimize=paired))
+    monkeypatch.setitem(sys.modules, "scipy.optimize", paired)
+    trains = [_twins(seed), _twins(seed + 100)]
+    theirs = si.NumpySorting.from_unit_dict(trains, 30000.0)
+    ours = sw.NumpySorting.from_unit_dict(trains, 30000.0)
+    for options in REDUNDANCY:
+        pairs = sw_curation.find_redundant_units(ours, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert pairs == si_curation.find_redundant_units(theirs, **options)
+            for align in (False, True):
+                given = options | {"remove_strategy": "max_spikes", "align": align}
+                given |= {"unit_peak_shifts": dict.fromkeys(range(7), 0) | {3: 40}}
+                kept = [
+                    library.remove_redundant_units(sorting, **given).unit_ids.tolist()
+                    for library, sorting in ((sw_curation, ours), (si_curation, theirs))
+                ]
+                assert kept[0] == kept[1]

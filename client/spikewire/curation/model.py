@@ -25,7 +25,9 @@ from spikewire.curation.decisions import (
     as_list,
 )
 
-SUPPORTED_VERSIONS = ("1", "2")
+SUPPORTED_VERSIONS = ("0", "1", "2")
+# What the labels of format 0 are called, which has only one kind.
+_LABELS = "all_labels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Curation:
     Attributes
     ----------
     format_version : str
-        "1" or "2", of the file.
+        "1" or "2", of the file; "2" for files of format 0, that of sortingview.
     unit_ids : list
         The units of the sorting that it is for.
     label_definitions : dict of LabelDefinition
@@ -64,11 +66,13 @@ class Curation:
             If it is malformed, names units that are not in `unit_ids`, or wants two
             things of one unit.
         """
-        version = values.get("format_version")
+        version = values.get("format_version", "0")
         if version not in SUPPORTED_VERSIONS:
             raise InvalidValueError(
                 f"format_version must be one of {', '.join(SUPPORTED_VERSIONS)}, not {version!r}"
             )
+        if version == "0":
+            return cls._from_sortingview(values)
         merges, removed = ("merges", "removed")
         if version == "1":
             merges, removed = ("merge_unit_groups", "removed_units")
@@ -85,6 +89,38 @@ class Curation:
             removed=as_ids(values.get(removed) or (), "removed"),
             merges=Merge.from_rows(values.get(merges)),
             splits=Split.from_rows(values.get("splits")),
+        )
+        curation._check()
+        return curation
+
+    @classmethod
+    def _from_sortingview(cls, values: Mapping[str, Any]) -> Curation:
+        """Check a curation of format 0.
+
+        Such a file names no format, and knows units as text, also where they are
+        integers. Units without labels or merges are nowhere named, unless somebody
+        added `unit_ids`.
+        """
+        if "labelsByUnit" not in values:
+            raise InvalidValueError("format_version is missing, and so is labelsByUnit of format 0")
+        by_text = as_dict(values["labelsByUnit"], "labelsByUnit")
+        numbered = all(text.isdecimal() for text in by_text)
+        by_unit = {
+            int(text) if numbered else text: [str(one) for one in as_list(labels, "labels")]
+            for text, labels in by_text.items()
+        }
+        groups = as_list(values.get("mergeGroups") or (), "mergeGroups")
+        merges = Merge.from_rows([{"unit_ids": group} for group in groups])
+        named = dict.fromkeys(chain(by_unit, *(merge.unit_ids for merge in merges)))
+        options = list(dict.fromkeys(chain.from_iterable(by_unit.values())))
+        curation = cls(
+            format_version="2",
+            unit_ids=as_ids(values.get("unit_ids", list(named)), "unit_ids"),
+            label_definitions={_LABELS: LabelDefinition(_LABELS, options, exclusive=False)},
+            manual_labels=[ManualLabel(unit, {_LABELS: given}) for unit, given in by_unit.items()],
+            removed=[],
+            merges=merges,
+            splits=[],
         )
         curation._check()
         return curation

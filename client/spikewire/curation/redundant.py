@@ -91,33 +91,70 @@ def _pairs(
 ) -> list[tuple[Any, Any]]:
     if delta_time < 0:
         raise InvalidValueError(f"delta_time cannot be negative: {delta_time}")
+    delta = int(delta_time / 1000 * sorting.sampling_frequency)
     counts = sorting.count_num_spikes_per_unit(outputs="array")
-    together = _coincidences(sorting, shifts, int(delta_time / 1000 * sorting.sampling_frequency))
+
+    def are_redundant(together: Any, one: Any, other: Any) -> Any:
+        agreement = together / np.maximum(one + other - together, 1)
+        share = together / np.maximum(np.minimum(one, other), 1)
+        return (agreement >= agreement_threshold) & (share > duplicate_threshold)
+
+    segments = [
+        _aligned(*sorting.to_spike_columns(index), shifts)
+        for index in range(sorting.get_num_segments())
+    ]
+    # Coincidences are counted faster than matches, which are never more.
+    together = np.zeros((len(counts), len(counts)), dtype=np.int64)
+    for samples, units in segments:
+        together += _coincidences(samples, units, len(counts), delta)
     together = np.minimum(together, np.minimum.outer(counts, counts))
-    union = np.maximum(counts[:, None] + counts[None, :] - together, 1)
-    least = np.maximum(np.minimum.outer(counts, counts), 1)
-    redundant = (together / union >= agreement_threshold) & (together / least > duplicate_threshold)
-    ids = sorting.unit_ids
-    return [(ids[one], ids[other]) for one, other in np.argwhere(np.tril(redundant, k=-1))]
+    possible = np.tril(are_redundant(together, counts[:, None], counts[None, :]), k=-1)
+    pairs = []
+    for one, other in np.argwhere(possible):
+        trains = [(samples[units == one], samples[units == other]) for samples, units in segments]
+        matches = sum(
+            max(_matches(first, second, delta), _matches(second, first, delta))
+            for first, second in trains
+        )
+        matches = min(matches, counts[other])  # bursts are matched more than once
+        if are_redundant(matches, counts[one], counts[other]):
+            pairs.append((sorting.unit_ids[one], sorting.unit_ids[other]))
+    return pairs
 
 
-def _coincidences(sorting: BaseSorting, shifts: AnyArray | None, delta: int) -> IntArray:
+def _aligned(
+    samples: IntArray, units: IntArray, shifts: AnyArray | None
+) -> tuple[IntArray, IntArray]:
+    """The spikes of a segment in time order, each train shifted."""
+    if shifts is None:
+        return samples, units
+    samples = samples - shifts.astype(np.int64)[units]
+    order = np.argsort(samples, kind="stable")
+    return samples[order], units[order]
+
+
+def _coincidences(samples: IntArray, units: IntArray, count: int, delta: int) -> IntArray:
     """How often each two units fire within `delta` frames, int64, (units, units)."""
-    count = sorting.get_num_units()
     together = np.zeros(count * count, dtype=np.int64)
-    for index in range(sorting.get_num_segments()):
-        samples, units = sorting.to_spike_columns(index)
-        if shifts is not None:
-            samples = samples - shifts.astype(np.int64)[units]
-            order = np.argsort(samples, kind="stable")
-            samples, units = samples[order], units[order]
-        step = 1
-        while step < len(samples):  # each spike with its next, next but one, ...
-            close = samples[step:] - samples[:-step] <= delta
-            if not close.any():
-                break
-            pairs = units[step:][close] * count + units[:-step][close]
-            together += np.bincount(pairs, minlength=len(together))
-            step += 1
+    step = 1
+    while step < len(samples):  # each spike with its next, next but one, ...
+        close = samples[step:] - samples[:-step] <= delta
+        if not close.any():
+            break
+        pairs = units[step:][close] * count + units[:-step][close]
+        together += np.bincount(pairs, minlength=len(together))
+        step += 1
     square = together.reshape(count, count)
     return square + square.T
+
+
+def _matches(one: IntArray, other: IntArray, delta: int) -> int:
+    """How many spikes of a train have a spike of another one that the last did not take."""
+    count, taken = 0, -1
+    first = np.searchsorted(other, one - delta, side="left")
+    end = np.searchsorted(other, one + delta, side="right")
+    for candidate, beyond in zip(first.tolist(), end.tolist(), strict=True):
+        choice = candidate + (candidate == taken)
+        if choice < beyond:
+            count, taken = count + 1, choice
+    return count
