@@ -158,8 +158,8 @@ def test_a_full_server_disk_is_told_and_waited_out(
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (50_000, hard))
     for _ in range(100):
         writer.append(batch, np.full(2_000, 3))
-    until(lambda: "cannot be written" in writer.stats.last_error)
-    assert any("cannot be written" in report.last_error for report in reports)
+    until(lambda: any("cannot be written" in report.last_error for report in reports))
+    assert "cannot be written" in writer.stats.last_error
     assert "the writer lost its server" in caplog.text
     assert "cannot be written" in caplog.text
     writer.append(batch, np.full(2_000, 3))  # into the spool

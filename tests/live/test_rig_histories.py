@@ -26,6 +26,7 @@ from spikewire.core.errors import (
     ServerUnavailableError,
     SortingExistsError,
     SpikewireError,
+    StoreUnwritableError,
     WriterFencedError,
 )
 from spikewire.remote import backoff
@@ -212,7 +213,12 @@ class Histories(RuleBasedStateMachine):
     def acquire(self, spool_name="spool", **options):
         client = Client(Wire(self.server), ServerInfo("nowhere", "0", frozenset(), {}))
         spool = self.folder / spool_name
-        return client.acquire(NAME, 30_000.0, spool=spool, max_spool_bytes=1 << 30, **options)
+        while True:
+            # It gives up after some attempts, and whoever looks after the rig tries again.
+            with suppress(ServerUnavailableError, StoreUnwritableError):
+                return client.acquire(
+                    NAME, 30_000.0, spool=spool, max_spool_bytes=1 << 30, **options
+                )
 
     def take(self, batch, writer=None) -> None:
         samples = np.array([sample for sample, _ in batch], np.int64)
