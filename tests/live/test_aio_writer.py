@@ -268,6 +268,21 @@ async def test_an_exception_leaves_the_acquisition_open(server, name, spool) -> 
 
 
 @in_loop
+async def test_a_block_that_cannot_finish_lets_go_of_its_spool(server, name, spool) -> None:
+    async with await aio.connect(server.address) as client:
+        first = await client.acquire(name, RATE, [3], spool=spool)
+        await append_and_flush(first)
+        second = await client.acquire(name, spool=spool.with_name("elsewhere"), resume=True)
+        with pytest.raises(WriterFencedError):
+            async with first:
+                pass
+        await second.close()
+        async with await client.acquire(name, spool=spool, resume=True) as third:
+            await append_and_flush(third)
+        assert await spikes_of(client, name) == [3, 3]
+
+
+@in_loop
 async def test_a_closed_client_ends_its_writers(server, name, spool) -> None:
     async with await aio.connect(server.address) as client:
         rig = await client.acquire(name, RATE, [3], spool=spool)

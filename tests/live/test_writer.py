@@ -184,6 +184,24 @@ def test_an_exception_leaves_the_acquisition_open(acquire, client, name) -> None
     assert client.open(name).count_total_num_spikes() == 1
 
 
+def test_a_block_that_cannot_finish_lets_go_of_its_spool(acquire, client, name, spool) -> None:
+    first = acquire()
+    append_and_flush(first)
+    acquire(spool=spool.with_name("elsewhere"), resume=True)
+    with pytest.raises(WriterFencedError), first:
+        pass
+    with acquire(resume=True) as third:
+        append_and_flush(third)
+    assert client.open(name).count_total_num_spikes() == 2
+
+
+def test_units_that_cannot_be_added_do_not_hold_the_spool(acquire) -> None:
+    acquire().close()
+    with pytest.raises(ContractError):
+        acquire(unit_ids=["three"])
+    assert acquire().unit_ids.tolist() == [3, 5]
+
+
 def test_finishing_during_appends_keeps_what_was_taken(acquire, client, name) -> None:
     writer, taken = acquire(), []
 
