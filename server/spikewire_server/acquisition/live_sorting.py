@@ -171,7 +171,11 @@ class LiveSpikes(FileSpikes):
     """
 
     def __init__(self, recording: Recording, sequence: int, segment_index: int) -> None:
-        super().__init__(self._merged, lambda: recording.counts(sequence, segment_index))
+        super().__init__(
+            self._merged,
+            lambda: recording.counts(sequence, segment_index),
+            recording.roster.unit_count,
+        )
         self._recording = recording
         self._sequence = sequence
         self._segment_index = segment_index

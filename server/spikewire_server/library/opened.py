@@ -128,6 +128,7 @@ class OpenedSorting:
             return ViewSpikes(
                 lambda start, end: self._file_blocks(segment_index, start, end),
                 lambda: self.counts(segment_index),
+                len(self.unit_ids),
                 lambda: self._load(segment_index, lambda segment: segment.get_last_spike_frame()),
             )
         index = self._indexes.get(self.revision)
@@ -142,6 +143,7 @@ class OpenedSorting:
             return FileSpikes(
                 lambda start, end: self._file_blocks(segment_index, start, end),
                 lambda: self.counts(segment_index),
+                len(self.unit_ids),
             )
         return MemorySpikes(self.columns(segment_index), lambda: self._trains(segment_index))
 

@@ -126,6 +126,8 @@ class FileSpikes:
         Reads the spikes of a window, some at a time.
     all_counts : callable
         Gives how many spikes each unit has in the whole segment.
+    unit_count : int
+        How many units there are.
     """
 
     base = 0
@@ -134,9 +136,11 @@ class FileSpikes:
         self,
         read: Callable[[int | None, int | None], Iterator[Columns]],
         all_counts: Callable[[], Int64Array],
+        unit_count: int,
     ) -> None:
         self._read = read
         self._all_counts = all_counts
+        self._unit_count = unit_count
 
     def count(self, start_frame: int | None, end_frame: int | None) -> int:
         """Return how many spikes lie in a window; reads all of it."""
@@ -150,7 +154,7 @@ class FileSpikes:
         """Return how many spikes each of some units has in a window; reads all of it."""
         if start_frame is None and end_frame is None:
             return self._all_counts()[units]
-        counts = np.zeros(len(self._all_counts()), dtype=np.int64)
+        counts = np.zeros(self._unit_count, dtype=np.int64)
         for _, unit_indices in self._read(start_frame, end_frame):
             counts += np.bincount(unit_indices, minlength=len(counts))
         return counts[units]
@@ -191,7 +195,7 @@ class FileSpikes:
     ) -> Iterator[Int64Array]:
         # Where each unit comes in the answer; those that do not come at all come last.
         distinct, places = np.unique(units, return_inverse=True)
-        place_of = np.full(len(self._all_counts()), len(distinct))
+        place_of = np.full(self._unit_count, len(distinct))
         place_of[distinct] = np.arange(len(distinct))
         samples, where = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         for some_samples, unit_indices in self._read(start_frame, end_frame):
@@ -211,7 +215,7 @@ class ViewSpikes(FileSpikes):
 
     Parameters
     ----------
-    read, all_counts : callable
+    read, all_counts, unit_count
         As for `FileSpikes`.
     last : callable
         Gives the sample of the last spike in the whole segment, None without any.
@@ -221,9 +225,10 @@ class ViewSpikes(FileSpikes):
         self,
         read: Callable[[int | None, int | None], Iterator[Columns]],
         all_counts: Callable[[], Int64Array],
+        unit_count: int,
         last: Callable[[], int | None],
     ) -> None:
-        super().__init__(read, all_counts)
+        super().__init__(read, all_counts, unit_count)
         self._last = last
 
     def last_sample(self, start_frame: int | None, end_frame: int | None) -> int | None:
