@@ -26,6 +26,7 @@ from spikewire.v1 import (
 from spikewire_server.acquisition import Acquisitions, Lifecycle
 from spikewire_server.handlers import guarded
 from spikewire_server.library import Library
+from spikewire_server.patience import Patience
 from spikewire_server.services import acquisition_service, spike_train_service
 from spikewire_server.services.acquisition_service import AcquisitionServicer
 from spikewire_server.services.server_service import ServerServicer
@@ -72,10 +73,11 @@ async def _serve(settings: Settings) -> None:
     acquisitions = Acquisitions(settings, library, workers)
     lifecycle = Lifecycle(acquisitions)
     server = grpc.aio.server(options=_channel_options(settings))
-    health_service = _add_services(server, settings, library, workers)
+    guard = guarded(server, Patience(settings.stall_seconds))
+    health_service = _add_services(server, guard, settings, library, workers)
     acquisition_service.add_to_server(
         AcquisitionServicer(acquisitions, lifecycle, workers, settings.max_followers),
-        guarded(server),
+        guard,
     )
     # Bound before the library starts: a port in use must not touch the store.
     port = _bind(server, settings)
@@ -98,9 +100,12 @@ async def _serve(settings: Settings) -> None:
 
 
 def _add_services(
-    server: grpc.aio.Server, settings: Settings, library: Library, workers: Workers
+    server: grpc.aio.Server,
+    guard: grpc.aio.Server,
+    settings: Settings,
+    library: Library,
+    workers: Workers,
 ) -> health.aio.HealthServicer:
-    guard = guarded(server)
     server_service_pb2_grpc.add_ServerServiceServicer_to_server(ServerServicer(settings), guard)
     sorting_service_pb2_grpc.add_SortingServiceServicer_to_server(
         SortingServicer(library, workers, settings), guard

@@ -84,6 +84,9 @@ class Settings:
     max_followers: int = 4096
     """Streams that follow acquisitions at a time."""
 
+    stall_seconds: float = 30.0
+    """Seconds for which a client may leave a message of a stream unread; then the stream ends."""
+
     log_retention: float = 7 * 24 * 3600.0
     """Seconds for which the log of a finished acquisition is kept, to answer who holds an earlier
     revision of it."""
@@ -177,6 +180,7 @@ _POSITIVE = (
     "memory_bytes",
     "index_bytes",
     "max_followers",
+    "stall_seconds",
     "log_retention",
     "max_message_bytes",
     "max_upload_bytes",

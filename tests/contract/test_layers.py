@@ -34,7 +34,8 @@ ARROWS = {
     "spikewire_server.settings": LIBRARY
     | {"spikewire_server.library", "spikewire_server.setting_values"},
     "spikewire_server.workers": set(),
-    "spikewire_server.library": LIBRARY | {"spikewire.curation", "spikewire_server.settings"},
+    "spikewire_server.library": LIBRARY
+    | {"spikewire.curation", "spikewire_server.settings", "spikewire_server.workers"},
     "spikewire_server.acquisition": LIBRARY | {"spikewire_server.library"} | SERVER_GROUND,
     "spikewire_server.services": LIBRARY
     | {"spikewire_server.library", "spikewire_server.acquisition"}

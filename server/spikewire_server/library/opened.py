@@ -30,6 +30,7 @@ from spikewire_server.library.spikes import (
     SegmentSpikes,
     ViewSpikes,
 )
+from spikewire_server.workers import check_wait
 
 T = TypeVar("T")
 
@@ -171,6 +172,7 @@ class OpenedSorting:
             with self._source.in_its_name():
                 segment = self._segment(segment_index)
                 for block in segment.iter_spike_columns(start_frame, end_frame):
+                    check_wait()
                     self.verify()
                     yield block
         except Exception:
