@@ -99,3 +99,64 @@ def test_dumps_of_every_kind_and_release(samples: Path, tmp_path: Path) -> None:
                 assert np.array_equal(mine, train), (path, unit)
         assert dict(ours._annotations) == theirs._annotations, path
         assert set(theirs.get_property_keys()) <= set(ours.get_property_keys()), path
+
+
+# What older releases pass over: they take what they know from a dump.
+OURS_ALONE = {"dumpable", "spikewire"}
+DUMPS = [
+    (release, f"{name}.json")
+    for release in RELEASES
+    for name in (
+        "dump",
+        "dump_select",
+        "dump_select_renamed",
+        "dump_aggregate",
+        "dump_append",
+        "dump_frame_slice",
+        "dump_select_segment",
+        "npz_folder/npz",
+        "npz_folder/si_folder",
+        "numpy_folder/si_folder",
+    )
+    # 0.98 has fewer views, and no other folder.
+    if "0.98" not in release
+    or name in ("dump", "dump_select", "dump_select_renamed")
+    or name.startswith("npz_folder")
+]
+
+
+def assert_same_form(ours: Any, theirs: Any) -> None:
+    """A release that wrote the one can read the other: it calls the class with the kwargs."""
+    if isinstance(theirs, list):
+        for one, other in zip(ours, theirs, strict=True):
+            assert_same_form(one, other)
+    if not isinstance(theirs, dict) or "class" not in theirs:
+        return
+    assert ours.keys() - OURS_ALONE == theirs.keys() - OURS_ALONE
+    # 0.98 had it elsewhere, and no release since looks there.
+    assert ours["class"] == theirs["class"].replace("core.npzfolder.", "core.sortingfolder.")
+    # 0.104 does not know mmap_mode, and 0.105 does not need it.
+    assert ours["kwargs"].keys() == theirs["kwargs"].keys() - {"mmap_mode"}
+    for key, value in ours["kwargs"].items():
+        assert_same_form(value, theirs["kwargs"][key])
+
+
+@pytest.mark.parametrize(("release", "name"), DUMPS)
+def test_our_dumps_have_the_form_of_each_release(samples: Path, release: str, name: str) -> None:
+    file = samples / release / name
+    theirs = json.loads(file.read_text())
+    folder = file.parent if theirs["relative_paths"] else None
+    sorting = load(file, base_folder=folder)
+    ours = sorting.to_dict(include_annotations=True, relative_to=folder, recursive=True)
+    assert_same_form(ours, theirs)
+
+
+def test_our_dumps_have_the_form_of_2021(samples: Path) -> None:
+    file = samples / "si0.92.0" / "my_sorting" / "cached.json"
+    theirs = json.loads(file.read_text())
+    sorting = load(file.parent)
+    ours = sorting.to_dict(relative_to=file.parent, recursive=True, folder_metadata=file.parent)
+    assert ours.keys() - theirs.keys() == {"spikewire"}
+    assert theirs.keys() <= ours.keys()
+    assert ours["class"] == theirs["class"]
+    assert ours["kwargs"] == theirs["kwargs"]
