@@ -25,6 +25,7 @@ from spikewire.wire.unit_ids import unit_ids_from_proto
 from spikewire_server.library.catalogue import SortingRow
 from spikewire_server.library.entry import Origin
 from spikewire_server.library.facts import Facts, Look, facts_of
+from spikewire_server.library.glance import Glance
 from spikewire_server.library.reader_options import reader_options
 from spikewire_server.library.revision import root_revision, stamp_files
 from spikewire_server.library.roots import Found
@@ -65,6 +66,7 @@ class RootSource:
         self._found = found
         self._sampling_frequency = None if found.format.states_rate else sampling_frequency
         self._reader = reader
+        self._seen: tuple[Glance, Look] | None = None
         self._options = dict(options or {})
         rate = self._sampling_frequency
         # A recording inside the file has a rate of its own.
@@ -74,11 +76,18 @@ class RootSource:
 
     def look(self) -> Look:
         """Look at the files as they are now."""
+        if self._seen is not None:
+            glance, look = self._seen
+            with self.in_its_name():
+                if glance.holds():
+                    return look
         path, format_ = self._found.path, self._found.format
         base = path if path.is_dir() else path.parent
         with self.in_its_name():
-            spikes = stamp_files(base, format_.spike_files(path))
-            labels = stamp_files(base, format_.label_files(path))
+            spike_files, label_files = format_.spike_files(path), format_.label_files(path)
+            glance_before = Glance.at(path, [*spike_files, *label_files])
+            spikes = stamp_files(base, spike_files)
+            labels = stamp_files(base, label_files)
             revision = root_revision(
                 f"{format_.name} {self.class_name} {sorted(self._options.items())!r}",
                 self._sampling_frequency,
@@ -89,7 +98,9 @@ class RootSource:
         update_time = datetime.fromtimestamp(min(max(newest / 1e9, 0), _LAST_SECOND), UTC)
         settled = datetime.now(UTC) - update_time > _SETTLED_AFTER
         watched = {f"{self.name} {revision}": (self, revision)}
-        return Look(revision, labels.digest, settled, update_time, watched)
+        look = Look(revision, labels.digest, settled, update_time, watched)
+        self._seen = None if glance_before is None else (glance_before, look)
+        return look
 
     def facts(self, look: Look) -> Facts:
         """Open the sorting and read everything but the spikes."""

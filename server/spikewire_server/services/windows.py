@@ -31,7 +31,7 @@ WindowRequest: TypeAlias = (
 )
 
 _UNITS_AT_HAND = 8
-_SPIKES_AT_HAND = 1 << 14
+_SPIKES_AT_HAND = 1 << 16
 
 
 class Trains(NamedTuple):
