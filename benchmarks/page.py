@@ -10,22 +10,27 @@ from typing import Any
 TREE = Path(__file__).parents[1]
 PAGE = TREE / "docs" / "benchmarks.md"
 RESULTS = TREE / "benchmarks" / "results"
-_PLACE = re.compile(r"(<!-- results: .* -->\n).*(<!-- end of results -->)", re.DOTALL)
+RUNS = {"reads": "results", "live": "live results"}
+"""What the runs are called in the page, by the names of their files."""
 _HEAD = "| what | ours | peer | the peer's | ratio | target | met |\n|---|---|---|---|---|---|---|"
 
 
-def results(folder: Path = RESULTS) -> str:
-    """Return the results of the last run as Markdown."""
-    rows = json.loads((folder / "reads.json").read_text("utf-8"))
-    run = json.loads((folder / "reads.run.json").read_text("utf-8"))
+def results(run: str, folder: Path = RESULTS) -> str:
+    """Return the results of the last run of a kind as Markdown."""
+    rows = json.loads((folder / f"{run}.json").read_text("utf-8"))
+    about = json.loads((folder / f"{run}.run.json").read_text("utf-8"))
     table = "\n".join([_HEAD, *map(_line, rows)])
-    notes = "".join(f"\n{note}\n" for note in run["notes"])
-    return f"{_circumstances(run)}\n\n{table}\n{notes}"
+    notes = "".join(f"\n{note}\n" for note in about["notes"])
+    return f"{_circumstances(about)}\n\n{table}\n{notes}"
 
 
-def filled(page: str, text: str) -> str:
-    """Return the page with the results in their place."""
-    return _PLACE.sub(lambda found: f"{found[1]}{text}{found[2]}", page)
+def filled(page: str) -> str:
+    """Return the page with the results of all runs in their places."""
+    for run, title in RUNS.items():
+        text = results(run)
+        place = re.compile(rf"(<!-- {title}: .* -->\n).*(<!-- end of {title} -->)", re.DOTALL)
+        page = place.sub(lambda found, text=text: f"{found[1]}{text}{found[2]}", page)
+    return page
 
 
 def short(value: float) -> str:
@@ -54,4 +59,4 @@ def _circumstances(run: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(filled(PAGE.read_text("utf-8"), results()), "utf-8")
+    PAGE.write_text(filled(PAGE.read_text("utf-8")), "utf-8")
