@@ -184,6 +184,7 @@ def test_another_source_does_not_go_on(
         (["replay", "{folder}", "--as", "{target}", "--batch", "0"], "--batch"),
         (["replay", "{folder}"], "--as"),
         (["tail", "{target}", "--from", "noon"], "--from"),
+        (["acquire", "{target}"], "--sampling-frequency is needed"),
     ],
 )
 def test_wrong_options_are_usage_errors(

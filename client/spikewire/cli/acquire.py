@@ -72,6 +72,8 @@ def acquire(
     """Record the spikes that come as lines on stdin."""
     host, name = host_and_name(to)
     labels = labels_of(unit_ids)
+    if sampling_frequency is None and not resume:
+        raise click.UsageError("--sampling-frequency is needed to begin; --resume goes on")
     with sw.connect(host) as client:
         if not resume:
             check_is_new(client, name)
