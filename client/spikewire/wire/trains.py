@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -135,7 +136,9 @@ def decode_trains(
     filled = [place for place, train in enumerate(trains) if train.size]
     bases = [chunk.base_samples[place] for place in filled]
     trains = [trains[place] for place in filled]
-    if sum(train.size for train in trains) < len(trains) * _LONG_TRAIN:
+    if len(trains) == 1:
+        decode_samples(parts, bases[0], trains[0])
+    elif sum(train.size for train in trains) < len(trains) * _LONG_TRAIN:
         if trains:
             _decode_many(parts, np.array(bases, dtype=np.int64), trains)
     else:
@@ -190,40 +193,24 @@ def _meet(numbers: Int64Array, ascending: Int64Array) -> bool:
     return bool(np.any(ascending[places[within]] == numbers[within]))
 
 
-def _descends(samples: NDArray[np.integer[Any]], starts: Int64Array) -> bool:
-    descends = samples[1:] < samples[:-1]
-    descends[starts[1:] - 1] = False  # the next train may begin anywhere
-    return bool(descends.any())
-
-
 def _encode_chunk(
     pieces: Sequence[_Piece], segment_index: int, codec: Codec, base: int
 ) -> pb.TrainChunk:
+    counts = [len(piece.samples) for piece in pieces]
     if len(pieces) == 1:
-        samples: NDArray[Any] = pieces[0].samples
+        ((_, samples),) = pieces
+        starts = [0] if len(samples) else []
     else:
         samples = np.concatenate([piece.samples for piece in pieces])
-    if samples.dtype != np.uint32:
-        samples = samples.astype(np.int64, copy=False)
-    counts = np.array([len(piece.samples) for piece in pieces])
-    starts = (np.cumsum(counts) - counts)[counts > 0]
-    bases = np.zeros(len(pieces), dtype=np.int64)
-    bases[counts > 0] = samples[starts].astype(np.int64) + base
-
-    if _descends(samples, starts):
-        raise InvalidValueError("the samples of a train must ascend")
-    # Modulo 2**32 or 2**64 the differences are exact as unsigned numbers.
-    unsigned = samples if samples.dtype == np.uint32 else samples.view(np.uint64)
-    differences = np.empty(samples.size, dtype=unsigned.dtype)
-    np.subtract(unsigned[1:], unsigned[:-1], out=differences[1:])
-    differences[starts] = 0
-    gaps = encode_gaps(differences)
-
+        ends = accumulate(counts)
+        starts = [end - count for end, count in zip(ends, counts, strict=True) if count]
+    gaps = encode_gaps(_gaps(samples, starts))
+    bases = [int(piece.samples[0]) + base if len(piece.samples) else 0 for piece in pieces]
     chunk = pb.TrainChunk(
         segment_index=segment_index,
         unit_indices=[piece.unit_index for piece in pieces],
-        spike_counts=counts.tolist(),
-        base_samples=bases.tolist(),
+        spike_counts=counts,
+        base_samples=bases,
         delta_width_bytes=gaps.width_bytes,
         exception_count=gaps.exception_count,
     )
@@ -233,3 +220,22 @@ def _encode_chunk(
     if codec == ZSTD:
         pack_parts(chunk)
     return chunk
+
+
+def _gaps(
+    samples: NDArray[np.integer[Any]], starts: Sequence[int]
+) -> NDArray[np.unsignedinteger[Any]]:
+    """Return the gap of each sample to the one before it; 0 where a train starts."""
+    if samples.dtype != np.uint32:
+        samples = samples.astype(np.int64, copy=False)
+    descends = samples[1:] < samples[:-1]
+    if len(starts) > 1:
+        descends[np.array(starts[1:]) - 1] = False  # the next train may begin anywhere
+    if descends.any():
+        raise InvalidValueError("the samples of a train must ascend")
+    # Modulo 2**32 or 2**64 the differences are exact as unsigned numbers.
+    unsigned = samples if samples.dtype == np.uint32 else samples.view(np.uint64)
+    gaps = np.empty_like(unsigned)
+    np.subtract(unsigned[1:], unsigned[:-1], out=gaps[1:])
+    gaps[starts] = 0
+    return gaps
