@@ -192,7 +192,7 @@ def test_segments_and_sync_points(writer, batch):
     sync(6, 100, 1.0)
     sync(7, 0, 0.5, segment=1)
     for sample, time in ((100, 2.0), (200, 1.0), (200, float("inf"))):
-        with pytest.raises(InvalidValueError, match="must ascend"):
+        with pytest.raises(InvalidValueError, match="must"):
             sync(8, sample, time)
     with pytest.raises(SegmentIndexError):
         sync(8, 200, 2.0, segment=2)
