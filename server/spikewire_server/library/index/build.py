@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from spikewire.v1 import spike_train_service_pb2 as pb
 from spikewire.wire.chunks import MAX_CHUNK_SPIKES, encode_spikes
+from spikewire_server.library.index.ahead import ahead
 from spikewire_server.library.index.layout import (
     CHUNK_TABLE,
     VERSION,
@@ -128,7 +129,7 @@ def _write_spikes(
     """Write the chunks; return their table, and how many spikes each unit has."""
     counts = np.zeros(unit_count, dtype=np.int64)
     rows: list[tuple[int, ...]] = []
-    for samples, unit_indices in _whole_chunks(blocks):
+    for samples, unit_indices in ahead(_whole_chunks(blocks)):
         if stop():
             raise AbandonedError
         counts += np.bincount(unit_indices, minlength=unit_count)

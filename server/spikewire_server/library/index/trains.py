@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from spikewire.v1 import spike_train_service_pb2 as pb
 from spikewire.wire.chunks import MAX_CHUNK_SPIKES, decode_spikes
 from spikewire.wire.trains import encode_trains
+from spikewire_server.library.index.ahead import ahead
 from spikewire_server.library.index.layout import PACK_TABLE, TRAIN_BLOCK_BYTES
 
 Int64Array = NDArray[np.int64]
@@ -93,20 +94,12 @@ def scatter(
     AbandonedError
         The build was told to stop.
     """
-    out = trains.samples
     position = np.cumsum(counts) - counts
-    samples = np.empty(MAX_CHUNK_SPIKES, dtype=np.int64)
-    unit_indices = np.empty(MAX_CHUNK_SPIKES, dtype=np.int64)
-    spikes.seek(0)
-    for number, row in enumerate(chunks):
+    out = trains.samples
+    in_order = ahead(_in_unit_order(spikes, chunks, len(counts), base, out.dtype))
+    for number, (grouped, here) in enumerate(in_order, 1):
         if stop():
             raise AbandonedError
-        (chunk,) = pb.StreamSpikesResponse.FromString(spikes.read(int(row["length"]))).chunks
-        size = chunk.spike_count
-        decode_spikes(chunk, samples[:size], unit_indices[:size], len(counts))
-        here = np.bincount(unit_indices[:size], minlength=len(counts))
-        order = _by_unit(unit_indices[:size], len(counts))
-        grouped = (samples[:size] - base).astype(out.dtype).take(order)
         present = np.flatnonzero(here)
         first = 0
         # Copying run by run beats one scatter twice: the runs are long.
@@ -115,8 +108,24 @@ def scatter(
             out[start : start + count] = grouped[first:last]
             first = last
         position += here
-        if number % _CHUNKS_IN_MEMORY == _CHUNKS_IN_MEMORY - 1:
+        if number % _CHUNKS_IN_MEMORY == 0:
             trains.let_go()
+
+
+def _in_unit_order(
+    spikes: BinaryIO, chunks: NDArray[Any], unit_count: int, base: int, dtype: np.dtype[Any]
+) -> Iterator[tuple[NDArray[np.integer[Any]], Int64Array]]:
+    """Yield the samples of each chunk, one unit after the other, and how many each unit has."""
+    samples = np.empty(MAX_CHUNK_SPIKES, dtype=np.int64)
+    unit_indices = np.empty(MAX_CHUNK_SPIKES, dtype=np.int64)
+    spikes.seek(0)
+    for row in chunks:
+        (chunk,) = pb.StreamSpikesResponse.FromString(spikes.read(int(row["length"]))).chunks
+        size = chunk.spike_count
+        decode_spikes(chunk, samples[:size], unit_indices[:size], unit_count)
+        order = _by_unit(unit_indices[:size], unit_count)
+        counts = np.bincount(unit_indices[:size], minlength=unit_count)
+        yield (samples[:size] - base).astype(dtype).take(order), counts
 
 
 def _by_unit(unit_indices: Int64Array, unit_count: int) -> NDArray[np.unsignedinteger[Any]]:
@@ -156,7 +165,7 @@ def write_packs(
     )
     rows: list[tuple[int, ...]] = []
     first_spike = offset = 0
-    for chunk in encode_trains(each, segment, base=base):
+    for chunk in ahead(encode_trains(each, segment, base=base)):
         if stop():
             raise AbandonedError
         record = pb.GetUnitSpikeTrainsResponse(chunks=[chunk]).SerializeToString()
