@@ -53,7 +53,8 @@ class SegmentTrains:
     def counts(self, start_frame: int | None = None, end_frame: int | None = None) -> IntArray:
         """The number of spikes of each unit in a window."""
         if start_frame is None and end_frame is None:
-            return np.diff(np.array(self.offsets, dtype=np.int64))
+            offsets = np.array(self.offsets, dtype=np.int64)
+            return offsets[1:] - offsets[:-1]
         trains = (self.train(unit) for unit in range(len(self.offsets) - 1))
         sizes = [len(window(train, start_frame, end_frame)) for train in trains]
         return np.array(sizes, dtype=np.int64)
