@@ -149,7 +149,8 @@ class ForkedServer:
     def __init__(self, folder: Path) -> None:
         self._store = folder / "store"
         self._port = 0
-        self._log = (folder / "server.log").open("w")
+        self._log_path = folder / "server.log"
+        self._log = self._log_path.open("w")
         self._nursery = subprocess.Popen(
             [sys.executable, "-c", NURSERY],
             stdin=subprocess.PIPE,
@@ -170,12 +171,16 @@ class ForkedServer:
         self._nursery.stdin.write("\t".join(arguments) + "\n")
         self._nursery.stdin.flush()
         said = [self._nursery.stdout.readline() for _ in range(2)]
-        self._pid = next(int(line) for line in said if line.strip().isdecimal())
-        ready = next(line for line in said if "listening on" in line)
+        pid, ready = sorted(said, key=lambda line: "listening on" in line)
+        if "listening on" not in ready:
+            pytest.fail(f"the server did not start: {said}\n{self._log_path.read_text()}")
+        self._pid = int(pid)
         self._port = int(ready.rpartition(":")[2])
 
     def kill(self) -> None:
-        os.kill(self._pid, signal.SIGKILL)
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)
+        self._pid = 0
 
     def close(self) -> None:
         assert self._nursery.stdin
@@ -193,6 +198,8 @@ def forked(tmp_path: Path) -> Iterator[ForkedServer]:
     if not hasattr(os, "fork"):
         pytest.skip("servers are forked here")
     server = ForkedServer(tmp_path)
-    server.start()
-    yield server
-    server.close()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
