@@ -56,7 +56,8 @@ class Bench:
             spikewire.connect(server.address, progress=False) as client,
         ):
             for folder, size in zip(folders, sizes, strict=True):
-                spikewire_remote.wait_for_index(client, folder, self.store, size)
+                name = spikewire_remote.name_of(folder)
+                spikewire_remote.wait_for_index(client, name, self.store, size)
             yield server, client
 
 

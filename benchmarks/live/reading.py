@@ -32,7 +32,7 @@ class Reader:
     async def open(self, folder: Path, store: Path) -> None:
         """Connect, and wait until the server has its index."""
         self._client = spikewire.connect(self._site.address, progress=False)
-        wait_for_index(self._client, folder, store, self._truth.count)
+        wait_for_index(self._client, self._name, store, self._truth.count)
 
     async def read(self, seconds: float) -> float:
         """Read for some time, and return how many million spikes came a second."""

@@ -62,7 +62,7 @@ class Newcomers:
             self._client.close()
 
 
-def wait_for_index(client: spikewire.Client, folder: Path, store: Path, spikes: int) -> None:
+def wait_for_index(client: spikewire.Client, name: str, store: Path, spikes: int) -> None:
     """Ask for a sorting until it is indexed; what fits one chunk never is.
 
     Raises
@@ -72,11 +72,11 @@ def wait_for_index(client: spikewire.Client, folder: Path, store: Path, spikes: 
     """
     limit = time.monotonic() + _SETTLING_SECONDS + spikes / 1e6
     while spikes > MAX_CHUNK_SPIKES:
-        sorting = client.open(name_of(folder))
+        sorting = client.open(name)
         if sorting.revision in _indexed(store):
             return
         if time.monotonic() > limit:
-            raise TimeoutError(f"no index of {folder.name} was built")
+            raise TimeoutError(f"no index of {name} was built")
         sorting.to_spike_columns(0, 0, 1)
         time.sleep(0.2)
 

@@ -15,10 +15,12 @@ from benchmarks.bench import Bench
 from benchmarks.data import SAMPLING_FREQUENCY, UNITS, Int64Array, WrongTransferError, read_columns
 from benchmarks.peers import local_spikeinterface
 from benchmarks.peers.echo import EchoClient
-from benchmarks.peers.spikewire_remote import Newcomers, name_of
+from benchmarks.peers.spikewire_remote import Newcomers, name_of, wait_for_index
 from benchmarks.processes import Server
 from benchmarks.report import at_most
+from spikewire.extractors import NumpyFolderSorting
 
+ECHO = "bare grpc.aio echo"
 CALLS = 100
 """Calls of each kind in a round."""
 WINDOW_FRAMES = int(100 * SAMPLING_FREQUENCY)
@@ -35,18 +37,22 @@ def measure(bench: Bench) -> None:
         bench.serving(bench.spikes) as (server, client),
         Server("benchmarks.peers.echo", folder) as echo_server,
         closing(EchoClient(echo_server.address)) as echo,
-        closing(Newcomers(server.address, name_of(folder))) as newcomers,
-        closing(Newcomers(server.address, name_of(folder))) as ever_new,
+        closing(Newcomers(server.address, "stored")) as newcomers,
+        closing(Newcomers(server.address, name_of(folder))) as of_root,
+        closing(Newcomers(server.address, "stored")) as ever_new,
     ):
+        client.upload(NumpyFolderSorting(folder), "stored")
+        wait_for_index(client, "stored", bench.store, bench.spikes)
         warm, local = client.open(name_of(folder)), local_spikeinterface.load(folder)
         for sorting in (warm, local):
             for unit in range(UNITS):
                 sorting.get_unit_spike_train(unit)
-        cold = newcomers.open()
+        cold, cold_of_root = newcomers.open(), of_root.open()
 
         kinds: dict[str, Callable[[int], float]] = {
             "echo": lambda _: _timed(lambda: echo.call(bytes(64)), _ignore),
             "train": lambda _: windows.train(cold),
+            "train of a root": lambda _: windows.train(cold_of_root),
             "whole train": lambda _: windows.whole_train(ever_new.open()),
             "batch": lambda call: windows.batch(cold, call),
             "cached": lambda call: windows.cached(warm, call),
@@ -62,8 +68,9 @@ def measure(bench: Bench) -> None:
     p50 = {kind: statistics.median(values) * 1e6 for kind, values in seconds.items()}
     n = len(seconds["train"])
     for name, ours, peer, peer_name, target in (
-        ("one train, uncached", "train", "echo", "bare grpc.aio echo", at_most(1.3)),
-        ("one whole train, uncached", "whole train", "echo", "bare grpc.aio echo", None),
+        ("one train, uncached", "train", "echo", ECHO, at_most(1.3)),
+        ("one train of a root's folder, uncached", "train of a root", "echo", ECHO, None),
+        ("one whole train, uncached", "whole train", "echo", ECHO, None),
         ("cached train", "cached", "cached locally", "SpikeInterface, cached", at_most(0.3)),
     ):
         bench.report.add(
@@ -74,7 +81,7 @@ def measure(bench: Bench) -> None:
         p50["batch"] / UNITS,
         len(seconds["batch"]),
         peer=p50["echo"],
-        peer_name="bare grpc.aio echo",
+        peer_name=ECHO,
         target=at_most(0.08),
     )
 

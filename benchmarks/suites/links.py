@@ -40,7 +40,7 @@ def _measure(
         spikewire.connect(ours.address) as client,
         closing(Newcomers(ours.address, name_of(folder))) as newcomers,
     ):
-        spikewire_remote.wait_for_index(client, folder, store, spikes)
+        spikewire_remote.wait_for_index(client, name_of(folder), store, spikes)
         bits: list[int] = []
 
         def vector(sorting: spikewire.RemoteSorting) -> tuple[Int64Array, Int64Array]:
