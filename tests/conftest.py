@@ -178,9 +178,9 @@ class ForkedServer:
         self._port = int(ready.rpartition(":")[2])
 
     def kill(self) -> None:
-        if self._pid:
-            os.kill(self._pid, signal.SIGKILL)
-        self._pid = 0
+        pid, self._pid = self._pid, 0  # first: who is killed may be followed at once
+        if pid:
+            os.kill(pid, signal.SIGKILL)
 
     def close(self) -> None:
         assert self._nursery.stdin
