@@ -384,7 +384,8 @@ class Client:
         Parameters
         ----------
         name : str
-            The sorting's name; it may be finished.
+            The sorting's name; it may be finished. Or that of a view of several, made by
+            `aggregate`: their spikes come in one stream, each block from one of them.
         start : {"begin", "now"} or bytes, default: "begin"
             Where to begin: with the first spikes, with those that come from now on, or
             behind a block, given its `cursor`.

@@ -54,7 +54,9 @@ class Opener:
         self._recordings = recordings
         self._cache = Cache(settings.memory_bytes)
         self._recent = _Recent()
+        self._pinned = _Recent()  # of what is recorded, the revision that was asked for last
         catalogue.on_change(self._recent.forget)
+        catalogue.on_change(self._pinned.forget)
 
     def open(self, name: str, revision: str = "") -> OpenedSorting:
         """Open a sorting as it is now.
@@ -72,11 +74,11 @@ class Opener:
         RevisionMismatchError
             If it is not of the revision that is asked for.
         """
-        pinned = self._recent.get((name, revision))
-        if pinned is not None:
+        pinned = self._pinned.get(name)
+        if pinned is not None and pinned.revision == revision:
             return pinned
         opened = self._recent.get(name)
-        state = self._recent.state
+        state, pinned_state = self._recent.state, self._pinned.state
         if opened is None or not opened.is_current():
             opened = _Walk(self).open(check_name(name), revision)
             if opened.origin in (Origin.ROOT, Origin.STORE):
@@ -84,7 +86,7 @@ class Opener:
         if revision not in ("", opened.revision):
             opened = _Walk(self).open(name, revision)  # may be of a recording that has ended
         if revision and opened.look.pins and not opened.look.watched:
-            self._recent.keep((name, revision), opened, state)  # nothing of it can change
+            self._pinned.keep(name, opened, pinned_state)  # nothing of it can change
         return opened
 
     def at_hand(self, name: str, revision: str = "") -> OpenedSorting | None:
@@ -178,14 +180,14 @@ class _Recent:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._opened: dict[str | tuple[str, str], OpenedSorting] = {}
+        self._opened: dict[str, OpenedSorting] = {}
         self.state = 0
 
-    def get(self, name: str | tuple[str, str]) -> OpenedSorting | None:
-        """Return what has a name, or a name and a revision, if it is known."""
+    def get(self, name: str) -> OpenedSorting | None:
+        """Return what has a name, if it is known."""
         return self._opened.get(name)
 
-    def keep(self, name: str | tuple[str, str], opened: OpenedSorting, state: int) -> None:
+    def keep(self, name: str, opened: OpenedSorting, state: int) -> None:
         """Remember what a name had in a state, unless the catalogue has changed since."""
         with self._lock:
             if state == self.state:
