@@ -17,6 +17,7 @@ from spikewire.core.trains import SegmentTrains
 from spikewire.v1 import spike_train_service_pb2 as pb
 from spikewire.wire.chunks import MAX_CHUNK_SPIKES
 from spikewire.wire.trains import decode_trains, train_counts
+from spikewire_server.library import spikes as spikes_module
 from spikewire_server.library.index import (
     DamagedIndexError,
     Index,
@@ -25,7 +26,7 @@ from spikewire_server.library.index import (
     build_index,
 )
 from spikewire_server.library.index.trains import AbandonedError
-from spikewire_server.library.spikes import IndexedSpikes, MemorySpikes
+from spikewire_server.library.spikes import FileSpikes, IndexedSpikes, MemorySpikes
 
 REVISION = "a revision / of any text"
 UNITS = np.arange(10)
@@ -262,6 +263,25 @@ def test_damaged_spikes_are_never_served(tmp_path, part):
     for unit, train in enumerate(spikes.trains(UNITS, None, None)):
         np.testing.assert_array_equal(train.astype(np.int64) + spikes.base, samples[units == unit])
     assert faults
+
+
+def test_trains_from_files_come_from_the_index_once_there_is_one(large, monkeypatch):
+    index, samples, units = large
+    monkeypatch.setattr(spikes_module, "_SPIKES_AT_ONCE", 100_000)
+    passes = []
+
+    def read(start, end):
+        passes.append(len(passes))
+        yield samples, units
+
+    def indexed():
+        return IndexedSpikes(index, damaged) if len(passes) == 2 else None
+
+    chosen = np.arange(300)[::-1]
+    trains = FileSpikes(read, lambda: index.counts, 300, indexed).trains(chosen, None, None)
+    for unit, train in zip(chosen, trains, strict=True):
+        np.testing.assert_array_equal(train, samples[units == unit])
+    assert len(passes) == 2
 
 
 def test_a_build_that_is_stopped_leaves_nothing(tmp_path):

@@ -132,11 +132,9 @@ class OpenedSorting:
                 len(self.unit_ids),
                 lambda: self._load(segment_index, lambda segment: segment.get_last_spike_frame()),
             )
-        index = self._indexes.get(self.revision)
-        if index is not None:
-            return IndexedSpikes(
-                index.segments[segment_index], lambda error: self._without(error, segment_index)
-            )
+        indexed = self._indexed(segment_index)
+        if indexed is not None:
+            return indexed
         count = int(self.counts(segment_index).sum())
         if count > MAX_CHUNK_SPIKES and self.look.settled:
             self._indexes.want(self.revision, len(self.unit_ids), self._all_blocks)
@@ -145,8 +143,17 @@ class OpenedSorting:
                 lambda start, end: self._file_blocks(segment_index, start, end),
                 lambda: self.counts(segment_index),
                 len(self.unit_ids),
+                lambda: self._indexed(segment_index),
             )
         return MemorySpikes(self.columns(segment_index), lambda: self._trains(segment_index))
+
+    def _indexed(self, segment_index: int) -> IndexedSpikes | None:
+        index = self._indexes.get(self.revision)
+        if index is None:
+            return None
+        return IndexedSpikes(
+            index.segments[segment_index], lambda error: self._without(error, segment_index)
+        )
 
     def index_at_hand(self, segment_index: int) -> SegmentIndex | None:
         """Return the index of a segment of the store, if it is open."""

@@ -18,7 +18,7 @@ Columns: TypeAlias = tuple[Int64Array, NDArray[Any]]
 Train: TypeAlias = tuple[int, NDArray[np.integer[Any]]]
 T = TypeVar("T")
 
-_SPIKES_AT_ONCE = 16 * MAX_CHUNK_SPIKES
+_SPIKES_AT_ONCE = 4 * MAX_CHUNK_SPIKES
 """How many spikes of trains are gathered from the files in one pass; bounds the memory."""
 
 
@@ -128,6 +128,8 @@ class FileSpikes:
         Gives how many spikes each unit has in the whole segment.
     unit_count : int
         How many units there are.
+    indexed : callable, optional
+        Gives the same spikes from an index, once there is one.
     """
 
     base = 0
@@ -137,10 +139,12 @@ class FileSpikes:
         read: Callable[[int | None, int | None], Iterator[Columns]],
         all_counts: Callable[[], Int64Array],
         unit_count: int,
+        indexed: Callable[[], SegmentSpikes | None] = lambda: None,
     ) -> None:
         self._read = read
         self._all_counts = all_counts
         self._unit_count = unit_count
+        self._indexed = indexed
 
     def count(self, start_frame: int | None, end_frame: int | None) -> int:
         """Return how many spikes lie in a window; reads all of it."""
@@ -180,7 +184,8 @@ class FileSpikes:
     ) -> Iterator[Int64Array]:
         """Yield the samples of each of some units in a window.
 
-        Reads the window once for every few million spikes of the answer.
+        Reads the window once for every million spikes of the answer, and no more once
+        there is an index: to build it takes two passes.
         """
         ends = np.cumsum(self.counts(units, start_frame, end_frame))
         first = 0
@@ -189,15 +194,20 @@ class FileSpikes:
             last = max(first + 1, int(np.searchsorted(ends, done + _SPIKES_AT_ONCE, "right")))
             yield from self._gather(units[first:last], start_frame, end_frame)
             first = last
+            indexed = self._indexed() if first < len(units) else None
+            if indexed is not None:
+                for train in indexed.trains(units[first:], start_frame, end_frame):
+                    yield train.astype(np.int64) + indexed.base
+                return
 
     def _gather(
         self, units: Int64Array, start_frame: int | None, end_frame: int | None
     ) -> Iterator[Int64Array]:
         # Where each unit comes in the answer; those that do not come at all come last.
         distinct, places = np.unique(units, return_inverse=True)
-        place_of = np.full(self._unit_count, len(distinct))
+        place_of = np.full(self._unit_count, len(distinct), np.min_scalar_type(len(distinct)))
         place_of[distinct] = np.arange(len(distinct))
-        samples, where = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        samples, where = [np.empty(0, np.int64)], [place_of[:0]]
         for some_samples, unit_indices in self._read(start_frame, end_frame):
             found = place_of[unit_indices]
             chosen = found < len(distinct)
