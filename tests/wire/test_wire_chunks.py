@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from spikewire.core.errors import InvalidValueError, MalformedMessageError
 from spikewire.v1 import spike_train_pb2 as pb
 from spikewire.wire.chunks import MAX_CHUNK_SPIKES, PLAIN, ZSTD, decode_spikes, encode_spikes
-from spikewire.wire.trains import decode_trains, encode_trains, train_counts
+from spikewire.wire.trains import MAX_CHUNK_TRAINS, decode_trains, encode_trains, train_counts
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
@@ -138,6 +138,22 @@ def test_a_long_train_goes_on_in_the_next_chunk():
     np.testing.assert_array_equal(decode_all_trains(chunks)[5], long)
 
 
+def test_long_trains_keep_their_own_exceptions():
+    steps = np.full(3000, 20)
+    steps[17] = 2**40
+    trains = {unit: np.cumsum(steps) + unit for unit in range(3)}
+    chunks = list(encode_trains(trains.items()))
+    assert [chunk.exception_count for chunk in chunks] == [3]
+    for unit, train in decode_all_trains(chunks).items():
+        np.testing.assert_array_equal(train, trains[unit])
+
+
+def test_a_chunk_has_so_many_trains_at_most():
+    none = np.empty(0, np.int64)
+    chunks = encode_trains((unit, none) for unit in range(MAX_CHUNK_TRAINS + 1))
+    assert [len(chunk.unit_indices) for chunk in chunks] == [MAX_CHUNK_TRAINS, 1]
+
+
 def test_trains_are_read_one_chunk_ahead_only():
     read = []
 
@@ -209,6 +225,20 @@ def exception(position, gap, **changes):
     )
 
 
+def wide_gaps(*gaps):
+    return np.array(gaps, "<u8").tobytes()
+
+
+def frame_that_states(size):
+    """The header of a zstd frame, and nothing of what it announces."""
+    return b"\x28\xb5\x2f\xfd\xe0" + size.to_bytes(8, "little")
+
+
+def frame_without_size(data):
+    stream = zstandard.ZstdCompressor().compressobj()
+    return stream.compress(data) + stream.flush()
+
+
 @pytest.mark.parametrize(
     ("chunk", "message"),
     [
@@ -233,6 +263,8 @@ def exception(position, gap, **changes):
         (exception(1, 2**64 - 1), "add up"),
         (exception(1, 2**63 - 12), "add up"),
         (plain(delta_width_bytes=8, deltas=bytes(8) + b"\xff" * 16, base_sample=0), "add up"),
+        # Around the whole of 64 bits, and behind the base again.
+        (plain(delta_width_bytes=8, deltas=wide_gaps(0, 2**63, 2**63 + 5)), "add up"),
         (
             plain(exception_count=2, exception_positions=b"\1\0\0\0" * 2, exception_gaps=bytes(16)),
             "ascending order",
@@ -241,6 +273,11 @@ def exception(position, gap, **changes):
         (plain(codec=ZSTD, packed=zstandard.compress(b"\0" * 7)), "7 bytes"),
         (plain(codec=ZSTD, packed=zstandard.compress(bytes(6)) + b"more"), "damaged"),
         (plain(codec=ZSTD, packed=zstandard.compress(bytes(10**8))), "100000000 bytes"),
+        (plain(codec=ZSTD, packed=frame_that_states(2**62)), "from 4611686018427387904 bytes"),
+        (
+            pb.SpikeChunk(spike_count=3, codec=ZSTD, packed=frame_without_size(b"x")),
+            "unpacks to 1 bytes",
+        ),
     ],
 )
 def test_malformed_chunks_are_refused(chunk, message):
@@ -250,8 +287,7 @@ def test_malformed_chunks_are_refused(chunk, message):
 
 
 def test_a_frame_that_does_not_state_its_size_is_bounded():
-    stream = zstandard.ZstdCompressor().compressobj()
-    packed = stream.compress(bytes(10**8)) + stream.flush()
+    packed = frame_without_size(bytes(10**8))
     with pytest.raises(MalformedMessageError):
         decode_spikes(
             plain(codec=ZSTD, packed=packed), np.empty(3, np.int64), np.empty(3, np.int64), 3
@@ -274,6 +310,14 @@ def test_a_frame_that_does_not_state_its_size_is_bounded():
             "first gap",
         ),
         ({"base_samples": [INT64_MAX, 0]}, "add up"),
+        (
+            {
+                "spike_counts": [3, 1],
+                "delta_width_bytes": 8,
+                "deltas": wide_gaps(0, 2**63, 2**63 + 5, 0),
+            },
+            "add up",
+        ),
         (
             {
                 "exception_count": 1,

@@ -58,7 +58,7 @@ messages = st.lists(
 
 @pytest.mark.parametrize("cut", ANSWERS)
 @given(data=st.one_of(messages, st.binary(max_size=60)))
-@example(data=b"\n\x04\x18\x03\x42\x05")  # a part longer than its chunk
+@example(data=b"\n\x05\x18\x03\x42\x02a")  # a part longer than its chunk
 @example(data=b"\n\x06\x42\x01a\x42\x01b")  # of a part that comes twice the last counts
 @example(data=b"\x12\x01\xff")  # a revision that is not Unicode
 @example(data=b"\n\x00\x80")

@@ -196,6 +196,7 @@ def array(shape=(2,), data=b"\0" * 16, **type_):
     [
         pb.Array(),
         array(shape=(3,)),
+        array(shape=(1,)),
         array(shape=(10**12,)),
         array(shape=(2**63, 2**63)),
         array(shape=(0, 2**62, 2**62), data=b""),
@@ -212,6 +213,7 @@ def array(shape=(2,), data=b"\0" * 16, **type_):
         array(format="O"),
         array(format="|b1", data=b"\2\1"),
         array(format="<U2", data=b"\xff" * 16),
+        array(format="<U1", data=b"a\0\0\0\0\0\x11\0"),
         array(format="<M8[parsec]"),
         array(fields=[pb.ArrayField(name="a", type=pb.ArrayType(format="<f8"))]),
         array(

@@ -115,8 +115,6 @@ def _cut(
             start = at
             tag, at = _varint(data, at, _LONGEST_TAG)
             number, wire_type = tag >> 3, tag & 7
-            if not 0 < number < 1 << 29:
-                return data, []
             if wire_type == _LENGTH:
                 length, at = _varint(data, at, _LONGEST_TAG)
                 content, at = data[at : at + length], at + length
