@@ -12,11 +12,13 @@ import pytest
 from spikewire import aio
 from spikewire.aio import follower as aio_follower
 from spikewire.core.errors import (
+    InternalServerError,
     InvalidValueError,
     ServerUnavailableError,
     SortingNotFoundError,
     UnitNotFoundError,
 )
+from spikewire.remote.calls import CALL_ATTEMPTS
 from spikewire.remote.live.following import Following
 
 RATE = 30_000.0
@@ -165,6 +167,25 @@ async def test_a_follower_ends_where_it_is_closed(recording, name) -> None:
             assert repr(follower) == f"<spikewire.aio.Follower: {name}>"
         assert await samples(follower) == []
         await follower.close()
+
+
+@pytest.mark.usefixtures("eager")
+@in_loop
+async def test_a_server_that_only_fails_is_given_up(recording, name, monkeypatch) -> None:
+    async with recording() as (client, _):
+        follower = await client.follow(name)
+        asked = []
+
+        async def fail(_rpc, request):
+            asked.append(request)
+            raise InternalServerError("a defect")
+            yield
+
+        monkeypatch.setattr(client._connection, "receive", fail)
+        with pytest.raises(InternalServerError, match="a defect"):
+            await anext(follower)
+        assert len(asked) == CALL_ATTEMPTS
+        monkeypatch.undo()
 
 
 @in_loop

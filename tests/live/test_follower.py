@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from spikewire.core.errors import InternalServerError, ServerUnavailableError
+from spikewire.remote.calls import CALL_ATTEMPTS
+
 RATE = 30_000.0
 
 
@@ -48,6 +51,23 @@ def test_following_begins_now_or_behind_a_block(client, name, writer) -> None:
     assert samples(first, *begin) == [1, 2, 3]
     assert samples(*now) == [2, 3]
     assert samples(first, *behind_first) == [1, 2, 3]
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_server_that_only_fails_is_given_up(client, name, writer, monkeypatch) -> None:
+    follower = client.follow(name)
+    asked = []
+
+    def fail(_rpc, request):
+        asked.append(request)
+        # That it was away in between is no progress.
+        raise ServerUnavailableError("away") if len(asked) % 2 else InternalServerError("a defect")
+        yield
+
+    monkeypatch.setattr(client._connection, "receive", fail)
+    with pytest.raises(InternalServerError, match="a defect"):
+        next(follower)
+    assert len(asked) == 2 * CALL_ATTEMPTS
 
 
 def samples(*blocks) -> list[int]:

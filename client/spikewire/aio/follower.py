@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from types import TracebackType
@@ -11,10 +10,9 @@ from typing import Self
 
 from spikewire.aio.channel import LONG_MESSAGE, Connection
 from spikewire.core.errors import ServerUnavailableError
-from spikewire.remote.backoff import Backoff
 from spikewire.remote.live.follower import FollowerShape
 from spikewire.remote.live.following import Following, SpikeBlock
-from spikewire.remote.live.retrying import may_pass, pause
+from spikewire.remote.live.retrying import FollowerPatience, pause
 from spikewire.remote.methods import FOLLOW_SPIKES
 from spikewire.v1 import acquisition_service_pb2 as pb
 
@@ -90,7 +88,7 @@ class Follower(FollowerShape, AsyncIterator[SpikeBlock]):
             self._blocks.extend(self._following.take(message))
 
     async def _receive(self) -> pb.FollowSpikesResponse:
-        backoff = Backoff(sys.maxsize)
+        patience = FollowerPatience()
         while True:
             try:
                 if self._messages is None:
@@ -101,6 +99,7 @@ class Follower(FollowerShape, AsyncIterator[SpikeBlock]):
                 raise ServerUnavailableError("the server ended the stream")
             except BaseException as error:
                 self._messages = None  # the next one begins behind the last message
-                if not isinstance(error, Exception) or not may_pass(error):
+                seconds = patience.pause(error) if isinstance(error, Exception) else None
+                if seconds is None:
                     raise
-            await self._connection.run(pause(backoff.pause() or 0.0))
+            await self._connection.run(pause(seconds))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from types import TracebackType
@@ -14,7 +13,7 @@ from spikewire.remote.backoff import Backoff
 from spikewire.remote.calls import CALL_ATTEMPTS, call
 from spikewire.remote.channel import Connection
 from spikewire.remote.live.following import Following, SpikeBlock, Start
-from spikewire.remote.live.retrying import may_pass, pause
+from spikewire.remote.live.retrying import FollowerPatience, pause
 from spikewire.remote.methods import FOLLOW_SPIKES, GET_ACQUISITION
 from spikewire.remote.steps import Operation, Pause, Receive
 from spikewire.v1 import acquisition_service_pb2 as pb
@@ -97,19 +96,22 @@ class Follower(FollowerShape, Iterator[SpikeBlock]):
         self._blocks.close()
 
     def _follow(self) -> Generator[SpikeBlock, None, None]:
-        backoff = Backoff(sys.maxsize)
+        patience = FollowerPatience()
         while not self._following.is_finished:
             try:
                 stream = self._connection.receive(FOLLOW_SPIKES, self._following.request())
                 with closing(stream) as messages:
                     for message in messages:
-                        backoff.progressed()
+                        patience.progressed()
                         yield from self._following.take(message)
+                if self._following.is_finished:
+                    return
+                raise ServerUnavailableError("the server ended the stream")
             except Exception as error:
-                if self._connection.is_closed or not may_pass(error):
+                seconds = None if self._connection.is_closed else patience.pause(error)
+                if seconds is None:
                     raise
-            if not self._following.is_finished:
-                self._connection.run(pause(backoff.pause() or 0.0))
+            self._connection.run(pause(seconds))
 
 
 def begin_following(
