@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikewire_server.library.cache import Cache
+from spikewire_server.workers import NobodyWaitsError
 
 
 def test_a_value_is_loaded_once():
@@ -60,6 +61,25 @@ def test_a_failed_load_is_told_and_tried_again():
     with pytest.raises(ZeroDivisionError):
         cache.get("a", lambda: 1 // 0, len)
     assert cache.get("a", lambda: "value", len) == "value"
+
+
+def test_a_load_whose_caller_gave_up_is_taken_over():
+    cache = Cache(100)
+    loading, give_up = threading.Event(), threading.Event()
+
+    def abandoned():
+        loading.set()
+        assert give_up.wait(10)
+        raise NobodyWaitsError
+
+    with ThreadPoolExecutor(8) as pool:
+        cancelled = pool.submit(cache.get, "a", abandoned, len)
+        assert loading.wait(10)
+        others = [pool.submit(cache.get, "a", lambda: "value", len) for _ in range(7)]
+        give_up.set()
+        assert {future.result(10) for future in others} == {"value"}
+        with pytest.raises(NobodyWaitsError):
+            cancelled.result(10)
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 40))))

@@ -6,7 +6,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
+
+from spikewire_server.workers import NobodyWaitsError
 
 T = TypeVar("T")
 
@@ -43,22 +46,24 @@ class Cache:
         key : hashable
             Says what the value is, whole: what can change is part of it.
         load : callable
-            Makes the value; what it raises is raised in every waiting thread.
+            Makes the value; what it raises is raised in every waiting thread, unless it
+            stopped because its own caller does not wait any more: then another one loads.
         size : callable
             Returns how many bytes a value takes.
         """
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                value: T = self._kept[key][0]
-                return value
-            running = self._loading.get(key)
-            if running is None:
-                mine: Future[T] = Future()
-                self._loading[key] = mine
-        if running is not None:
-            result: T = running.result()
-            return result
+        while True:
+            with self._lock:
+                if key in self._kept:
+                    self._kept.move_to_end(key)
+                    kept: T = self._kept[key][0]
+                    return kept
+                running = self._loading.get(key)
+                if running is None:
+                    mine = self._loading[key] = Future()
+                    break
+            with suppress(NobodyWaitsError):  # for whoever was loading it; we do
+                loaded: T = running.result()
+                return loaded
         try:
             value = load()
         except BaseException as error:
