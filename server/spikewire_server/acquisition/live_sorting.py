@@ -192,15 +192,6 @@ class LiveSpikes(FileSpikes):
         parts = decoded_records(self._recording.log, within[cut], start_frame, end_frame)
         return whole + sum(len(samples) for samples, _, _ in parts)
 
-    def counts(self, units: IntArray, start_frame: int | None, end_frame: int | None) -> IntArray:
-        """Return how many spikes each of some units has in a window."""
-        if start_frame is None and end_frame is None:
-            return super().counts(units, None, None)
-        counts = np.zeros(self._recording.roster.unit_count, np.int64)
-        for _, unit_indices in self._merged(start_frame, end_frame):
-            counts += np.bincount(unit_indices, minlength=len(counts))
-        return counts[units]
-
     def last_sample(self, start_frame: int | None, end_frame: int | None) -> int | None:
         """Return the sample of the last spike in a window, None if it is empty."""
         if end_frame is not None:
