@@ -78,6 +78,8 @@ def _reader(handler: Any) -> Callable[[Any], Any]:
     does.
     """
     parse = handler.request_deserializer or bytes  # a handler may want the bytes themselves
+    if parse is bytes:
+        return lambda data: data
 
     def parsed(data: bytes) -> Any:
         try:

@@ -78,7 +78,7 @@ class Acquisitions:
         """
         self._loop = asyncio.get_running_loop()
         self.logs = FileLogs(self.settings.store / "acquisitions")
-        self._committer = Committer(self.logs, self._on_commit)
+        self._committer = Committer(self.logs, self._on_commit, self._loop.call_soon)
         for row in self.library.recorder.running():
             try:
                 self.add(Recording(self.logs.open(row.acquisition_id or "", to_append=True)))

@@ -27,15 +27,21 @@ class Committer:
         Told after each group, in the committer's thread, which logs are longer now,
         and of those that could not be written the error. What is submitted to a log
         that failed is dropped until it is `reset`.
+    soon : callable
+        Calls a function when what goes on just now is done; an event loop's `call_soon`.
+        Records of several rigs that came together then make one group: to wake the
+        thread for the first of them would hold up the others.
     """
 
     def __init__(
         self,
         storage: LogStorage,
         on_commit: Callable[[Mapping[SpikeLog, OSError | None]], None],
+        soon: Callable[[Callable[[], None]], object] = lambda wake: wake(),
     ) -> None:
         self._storage = storage
         self._on_commit = on_commit
+        self._soon = soon
         self._condition = threading.Condition()  # guards the three below
         self._pending: dict[SpikeLog, list[Record]] = {}
         self._failed: set[SpikeLog] = set()
@@ -46,9 +52,16 @@ class Committer:
     def submit(self, log: SpikeLog, records: Sequence[Record]) -> None:
         """Have records written behind those that were submitted before."""
         with self._condition:
-            if log not in self._failed:
-                self._pending.setdefault(log, []).extend(records)
-                self._condition.notify()
+            if log in self._failed:
+                return
+            is_first = not self._pending
+            self._pending.setdefault(log, []).extend(records)
+        if is_first:
+            self._soon(self._wake)
+
+    def _wake(self) -> None:
+        with self._condition:
+            self._condition.notify()
 
     def reset(self, log: SpikeLog) -> None:
         """Accept records of a log again that failed."""
