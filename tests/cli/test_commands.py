@@ -84,6 +84,21 @@ def test_upload_list_show_save(
     copy = spikewire.load(tmp_path / "copy")
     np.testing.assert_array_equal(copy.to_spike_vector(), sorting.to_spike_vector())
     assert copy.get_property("quality").tolist() == ["good", "[/mua]"]
+    again = ("save", f"{address}/rat8/probe1", tmp_path / "copy")
+    assert "exists already; --overwrite replaces it" in command(*again, status=1)
+    command(*again, "--overwrite")
+
+
+def test_an_empty_listing_says_so(run: Callable[..., Any], new_server: Callable[..., Any]) -> None:
+    address = new_server().address
+    assert run("list", address).stderr == f"{address} has no sortings\n"
+    assert "whose names begin with 'rat9'" in run("list", f"{address}/rat9").stderr
+
+
+def test_a_missing_rate_is_asked_for_by_its_option(tmp_path: Path) -> None:
+    (tmp_path / "TT01_1.t").write_bytes(b"%%BEGINHEADER\n%%ENDHEADER\n" + bytes(8))
+    assert "give --sampling-frequency HZ" in command("show", tmp_path, status=1)
+    assert "1 spikes" in command("show", tmp_path, "--sampling-frequency", 10_000)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +108,15 @@ def test_upload_list_show_save(
         (["raster", "{folder}", "--segment", "3"], "no segment 3"),
         (["upload", "{folder}", "no-name"], "'no-name' is not HOST[:PORT]/NAME"),
         (["show", "localhost:1/name"], "localhost:1"),
+        (["show", "{folder}/properties"], "holds no si_folder.json or cached.json"),
     ],
 )
 def test_mistakes_are_answered_in_a_line(words: list[str], complaint: str, folder: Path) -> None:
     text = command(*(word.format(folder=folder) for word in words), status=1)
     assert complaint in text
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("words", [["--units", "-2"], ["--units", "0"], ["--segment", "-1"]])
+def test_a_raster_of_less_than_nothing_is_refused(words: list[str], folder: Path) -> None:
+    assert "Invalid value" in command("raster", folder, *words, status=2)

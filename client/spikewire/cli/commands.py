@@ -7,11 +7,12 @@ from rich.table import Table
 
 import spikewire as sw
 from spikewire.cli.acquire import acquire
-from spikewire.cli.printing import number, stdout_console, text
+from spikewire.cli.printing import number, say, stdout_console, text
 from spikewire.cli.raster import raster
 from spikewire.cli.replay import replay
 from spikewire.cli.tail import tail
 from spikewire.cli.targets import host_and_name, open_target, rate_option
+from spikewire.core.errors import SortingExistsError
 
 EXAMPLES = """
 \b
@@ -47,7 +48,8 @@ def list_sortings(where: str) -> None:
         table.add_column(heading, justify="right")
     table.add_column("state")
     with sw.connect(host) as client:
-        for entry in client.list(prefix=prefix):
+        entries = list(client.list(prefix=prefix))
+        for entry in entries:
             table.add_row(
                 text(entry.name),
                 number(entry.unit_count),
@@ -56,6 +58,9 @@ def list_sortings(where: str) -> None:
                 number(entry.sampling_frequency),
                 text(entry.state),
             )
+    if not entries:
+        say(f"{host} has no sortings" + (f" whose names begin with {prefix!r}" if prefix else ""))
+        return
     stdout_console().print(table)
 
 
@@ -89,8 +94,16 @@ def show(target: str, sampling_frequency: float | None) -> None:
 
 @spikewire.command("raster")
 @click.argument("target")
-@click.option("--segment", default=0, show_default=True, help="Which segment.")
-@click.option("--units", default=50, show_default=True, help="How many units at most.")
+@click.option(
+    "--segment", type=click.IntRange(0), default=0, show_default=True, help="Which segment."
+)
+@click.option(
+    "--units",
+    type=click.IntRange(1),
+    default=50,
+    show_default=True,
+    help="How many units at most.",
+)
 @rate_option
 def draw(target: str, segment: int, units: int, sampling_frequency: float | None) -> None:
     """Draw the spikes of a sorting, a line a unit."""
@@ -119,10 +132,16 @@ def upload(path: str, to: str, sampling_frequency: float | None) -> None:
 @spikewire.command()
 @click.argument("target")
 @click.argument("folder", type=click.Path())
+@click.option("--overwrite", is_flag=True, help="Replace what is there, once all is copied.")
 @rate_option
-def save(target: str, folder: str, sampling_frequency: float | None) -> None:
-    """Save a sorting to a new folder of this machine, spikes and all."""
-    stdout_console().print(text(open_target(target, sampling_frequency).save(folder=folder)))
+def save(target: str, folder: str, overwrite: bool, sampling_frequency: float | None) -> None:
+    """Save a sorting to a folder of this machine, spikes and all."""
+    sorting = open_target(target, sampling_frequency)
+    try:
+        saved = sorting.save(folder=folder, overwrite=overwrite)
+    except SortingExistsError as error:
+        raise SortingExistsError(f"{folder} exists already; --overwrite replaces it") from error
+    stdout_console().print(text(saved))
 
 
 for command in (acquire, replay, tail):

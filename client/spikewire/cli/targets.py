@@ -7,7 +7,11 @@ from pathlib import Path
 import click
 
 import spikewire as sw
-from spikewire.core.errors import InvalidNameError, SortingNotFoundError
+from spikewire.core.errors import (
+    InvalidNameError,
+    NeedsSamplingFrequencyError,
+    SortingNotFoundError,
+)
 from spikewire.extractors import recognise
 
 rate_option = click.option(
@@ -20,7 +24,14 @@ def open_target(target: str, sampling_frequency: float | None) -> sw.BaseSorting
     path = Path(target)
     if path.exists():
         known = recognise(path)
-        return known.open(path, sampling_frequency) if known else sw.load(path)
+        if known is None:
+            return sw.load(path)
+        try:
+            return known.open(path, sampling_frequency)
+        except NeedsSamplingFrequencyError as error:
+            raise NeedsSamplingFrequencyError(
+                f"the files of {target} state no sampling frequency; give --sampling-frequency HZ"
+            ) from error
     if "/" not in target:
         raise SortingNotFoundError(
             f"there is no file or folder {target!r}; on a server it is HOST[:PORT]/NAME"

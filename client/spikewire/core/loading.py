@@ -186,7 +186,7 @@ def _load_folder(folder: Path) -> BaseSorting:
         if (folder / name).is_file():
             return sorting_from_dict(read_json(folder / name), folder)
     raise NotASortingError(
-        f"{folder} is not a folder of a known format, and holds neither of {_FOLDER_DUMPS}"
+        f"{folder} is not a folder of a known format, and holds no {' or '.join(_FOLDER_DUMPS)}"
     )
 
 
