@@ -192,6 +192,10 @@ class _RecordTable:
             )
         return as_int64(rows["sample_index"], self.path), units
 
+    def in_any_order(self) -> _RecordTable:
+        """This table."""
+        return self
+
 
 def _segment_bounds(spikes: NpyFile, num_segments: int) -> list[int]:
     """Where each segment begins in the file, and where the last one ends."""

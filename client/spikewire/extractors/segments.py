@@ -81,13 +81,18 @@ class TableSegment(BaseSortingSegment):
 
     def count_spikes(self) -> IntArray:
         """The number of spikes of each unit, from the column of units alone."""
-        return self.count_spikes_between(None, None)
+        return self._count_rows(self._table.in_any_order(), self._start_row, self._stop_row)
 
     def count_spikes_between(self, start_frame: int | None, end_frame: int | None) -> IntArray:
         """The number of spikes of each unit in [start_frame, end_frame), from the same column."""
+        if start_frame is None and end_frame is None:
+            return self.count_spikes()
+        return self._count_rows(self._table, *self._rows(start_frame, end_frame))
+
+    def _count_rows(self, table: SpikeTable, start_row: int, stop_row: int) -> IntArray:
         counts = np.zeros(self._sorting().get_num_units(), dtype=np.int64)
-        for start, stop in row_stretches(*self._rows(start_frame, end_frame)):
-            units = self._table.read_units(start, stop)
+        for start, stop in row_stretches(start_row, stop_row):
+            units = table.read_units(start, stop)
             counts += np.bincount(units[units >= 0], minlength=counts.size)
         return counts
 

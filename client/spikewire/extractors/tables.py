@@ -42,6 +42,9 @@ class SpikeTable(Protocol):
     def read(self, start: int, stop: int) -> tuple[IntArray, IntArray]:
         """Both."""
 
+    def in_any_order(self) -> SpikeTable:
+        """A table of the same rows, in the order that is had soonest."""
+
 
 class ColumnTable:
     """A table of two columns.
@@ -105,6 +108,10 @@ class ColumnTable:
         """Both."""
         return self.read_samples(start, stop), self.read_units(start, stop)
 
+    def in_any_order(self) -> ColumnTable:
+        """This table."""
+        return self
+
     def in_time_order(self) -> ColumnTable:
         """This table if its samples ascend, else a sorted copy in memory; ties keep their order."""
         latest = NO_FRAME
@@ -148,16 +155,16 @@ class OrderedTable:
         return self._ordered.read_samples(start, stop)
 
     def read_units(self, start: int, stop: int) -> IntArray:
-        """Unit indices of the rows, in the order of the file until that of times is known.
-
-        Rows of a window are found by their times. To count all rows, any order will do.
-        """
-        known = self._ordered if "_ordered" in vars(self) else self._stored
-        return known.read_units(start, stop)
+        """Unit indices of the rows, in time order."""
+        return self._ordered.read_units(start, stop)
 
     def read(self, start: int, stop: int) -> tuple[IntArray, IntArray]:
         """Samples and unit indices of the rows, in time order."""
         return self._ordered.read(start, stop)
+
+    def in_any_order(self) -> ColumnTable:
+        """The rows in the order of the file."""
+        return self._stored
 
 
 def as_int64(values: AnyArray, path: Path) -> IntArray:
