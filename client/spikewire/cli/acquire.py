@@ -86,10 +86,10 @@ def acquire(
             sync=sync,
         )
         recorder = LineRecorder(writer, text, takes_new=new_units or not labels)
-        recorder.announce(labels)
         if sys.stdin.isatty():
             say(f"type lines, {FORM}; Ctrl-D ends")
         with resumable(writer, lambda: f"go on from line {recorder.line_count + 1} with --resume"):
+            recorder.announce(labels)
             for lines in _lines(sys.stdin.fileno()):
                 recorder.take(lines)
             if keep_open:

@@ -111,7 +111,12 @@ class Rig:
             if not self._has_spool_of(name):
                 raise
             return self._resume(name, sampling_frequency, unit_ids)
-        return self._recording(started, self._spool(started.acquisition))
+        spool = self._spool(started.acquisition)
+        try:
+            return self._recording(started, spool)
+        except BaseException:
+            spool.close()
+            raise
 
     def _resume(self, name: str, sampling_frequency: float | None, unit_ids: AnyArray) -> Recording:
         """Take over the acquisition that is open, with its spool if that is here."""

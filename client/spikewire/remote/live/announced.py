@@ -18,6 +18,7 @@ from spikewire.core.errors import (
 from spikewire.core.unit_ids import as_unit_ids, label_indices, some
 from spikewire.remote.live.records import Kind, Record
 from spikewire.v1 import acquisition_service_pb2 as pb
+from spikewire.wire.clocks import clocks_from_proto
 from spikewire.wire.unit_ids import unit_ids_from_proto
 
 
@@ -46,14 +47,21 @@ class Announced:
 
     @classmethod
     def of(cls, acquisition: pb.Acquisition, max_units: int) -> Announced:
-        """Return what the server knows to be announced."""
+        """Return what the server knows to be announced.
+
+        Raises
+        ------
+        MalformedMessageError
+            Unit ids or sync points are not legal.
+        """
         unit_ids = unit_ids_from_proto(acquisition.unit_ids)
         announced = cls(unit_ids, len(acquisition.segments), max_units)
         for index, segment in enumerate(acquisition.segments):
-            for clock in segment.clocks:
-                announced._sync_count += len(clock.sample_indices)
-                last = clock.sample_indices[-1], clock.times_seconds[-1]
-                announced._last_sync[index] = last
+            clocks = clocks_from_proto(segment, acquisition.sampling_frequency_hz, len(unit_ids))
+            if clocks is not None:
+                samples, seconds = clocks.first.samples, clocks.first.seconds
+                announced._sync_count += len(samples)
+                announced._last_sync[index] = int(samples[-1]), float(seconds[-1])
         return announced
 
     def indices(self, labels: AnyArray) -> IntArray:
