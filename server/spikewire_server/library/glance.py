@@ -58,7 +58,8 @@ class Glance:
         paths = {place for place, _, _ in below} | {str(file) for file in files}
         paths |= {os.path.dirname(path) for path in paths}  # symbolic links lead elsewhere
         statuses = {path: _status(path) for path in paths}
-        newest = max(max(found.mtime_ns, found.ctime_ns) for found in statuses.values() if found)
+        changes = (max(found.mtime_ns, found.ctime_ns) for found in statuses.values() if found)
+        newest = max(changes, default=0)
         return cls(statuses) if time.time_ns() - newest > _SETTLED_NS else None
 
     def holds(self) -> bool:
