@@ -237,7 +237,7 @@ def marked(folder, maker):
     for _ in range(12):
         records += batches(maker, 1, size=200)
         logs.commit({log: records[-1:]})
-    logs._syncing.submit(lambda: None).result()
+        logs._syncing.submit(lambda: None).result()  # the next file is ready, the table saved
     payload = (3).to_bytes(8, "little")
     epoch = Record(Kind.EPOCH, maker.sequence, payload, checksum(Kind.EPOCH, payload), maker.spikes)
     logs.commit({log: [epoch, *batches(maker, 1)]})

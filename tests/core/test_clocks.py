@@ -50,6 +50,21 @@ def test_a_slice_counts_from_elsewhere(clock, origin, sample) -> None:
     assert clock.moved(origin).times_at(sample - origin) == clock.times_at(sample)
 
 
+def test_rounding_never_overtakes_a_point() -> None:
+    assert Clock([0, 232_442], [1.9, 11.4], RATE).times_at(232_442) == 11.4
+    last = 4_435_014_243_988_582
+    assert Clock([0, last], [-4.5, 3.9], RATE).times_at(last - 1) <= 3.9
+    clock = Clock([0, 65_534_580], [2.9, 7.1], RATE)
+    assert clock.samples_at(np.nextafter(7.1, 0)) <= 65_534_580
+
+
+def test_units_have_clocks_that_there_are() -> None:
+    clock = Clock([0], [0.0], RATE)
+    for indices in ([0, 1], [-1, 0]):
+        with pytest.raises(InvalidValueError, match="clock"):
+            UnitClocks([clock], indices)
+
+
 def test_slopes_go_on_at_both_ends() -> None:
     clock = Clock([0, 100, 300], [1.0, 2.0, 3.0], RATE)
     assert clock.times_at([-100, 50, 200, 500]).tolist() == [0.0, 1.5, 2.5, 4.0]
@@ -88,8 +103,25 @@ def test_points_are_judged_alike_one_by_one() -> None:
     for point, last in [((3, 1.5), (3, 1.0)), ((4, 1.0), (3, 1.0)), ((4, np.nan), (3, 1.0))]:
         with pytest.raises(InvalidValueError):
             check_sync_point(*point, last)
-    with pytest.raises(InvalidValueError):
-        check_sync_point(0, np.inf, None)
+    for point in [(0, np.inf), (2**53 + 2, 0.0), (-(2**53) - 2, 0.0), (0, -1e16)]:
+        with pytest.raises(InvalidValueError, match=r"2\*\*53"):
+            check_sync_point(*point, None)
+    # What `Clock` would refuse is refused here already.
+    with pytest.raises(InvalidValueError, match="ascend"):
+        check_sync_point(2**53, 5e-324, (0, 0.0))
+
+
+def test_clocks_are_equal_that_say_the_same() -> None:
+    clock = Clock([0, 10], [0.0, 1.0], RATE)
+    assert clock == Clock([0, 10], [0.0, 1.0], RATE)
+    for other in [
+        Clock([0, 10], [0.0, 2.0], RATE),
+        Clock([0, 20], [0.0, 1.0], RATE),
+        Clock([0, 10], [0.0, 1.0], 1.0),
+    ]:
+        assert clock != other
+        assert UnitClocks([clock]) != UnitClocks([other])
+    assert UnitClocks([clock, clock], [0, 1]) != UnitClocks([clock, clock], [0, 0])
 
 
 @pytest.fixture
