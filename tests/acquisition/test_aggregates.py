@@ -8,6 +8,7 @@ import pytest
 import spikewire
 from spikewire.core import clocks
 from spikewire.core.errors import InvalidValueError, LimitExceededError
+from spikewire.core.unit_ids import ids_side_by_side, of_one_dtype
 from spikewire_server.acquisition import roster as roster_module
 from spikewire_server.acquisition.file_log import FileLog
 from spikewire_server.acquisition.files import FileLogs
@@ -98,7 +99,5 @@ def test_sync_points_count_up_to_the_record_that_is_pinned(monkeypatch) -> None:
 
 def test_ids_of_one_kind_stay_when_longer_ones_join() -> None:
     ids = [np.array(["a"]), np.array([], np.int64), np.array(["long"])]
-    together = spikewire.core.aggregation.ids_side_by_side(
-        spikewire.core.aggregation.of_one_dtype(ids)
-    )
+    together = ids_side_by_side(of_one_dtype(ids))
     assert together.tolist() == ["a", "long"]

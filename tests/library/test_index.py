@@ -26,7 +26,8 @@ from spikewire_server.library.index import (
     build_index,
 )
 from spikewire_server.library.index.trains import AbandonedError
-from spikewire_server.library.spikes import FileSpikes, IndexedSpikes, MemorySpikes
+from spikewire_server.library.indexed_spikes import IndexedSpikes
+from spikewire_server.library.spikes import FileSpikes, MemorySpikes
 
 REVISION = "a revision / of any text"
 UNITS = np.arange(10)

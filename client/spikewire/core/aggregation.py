@@ -16,6 +16,7 @@ from spikewire.core.registry import register_class
 from spikewire.core.segment import BaseSortingSegment
 from spikewire.core.shape import check_sampling_frequencies
 from spikewire.core.sorting import BaseSorting
+from spikewire.core.unit_ids import ids_side_by_side
 
 
 class UnitsAggregationSorting(BaseSorting):
@@ -239,31 +240,6 @@ def _unit_ids(sortings: Sequence[BaseSorting], renamed: Any) -> AnyArray:
     if len(ids) != count or len(np.unique(ids)) != count:
         raise UnitSelectionError(f"renamed_unit_ids must be {count} unique ids")
     return ids
-
-
-def ids_side_by_side(of_sortings: Sequence[AnyArray]) -> AnyArray:
-    """The ids that the units of several sortings get: their own where these can be kept."""
-    count = sum(map(len, of_sortings))
-    if len({ids.dtype for ids in of_sortings}) == 1:
-        ids = np.concatenate(of_sortings)
-        if len(np.unique(ids)) == count:
-            return ids
-        if ids.dtype.kind in "iu":
-            return np.arange(count, dtype=np.uint64)
-    return np.array([str(index) for index in range(count)], dtype=np.str_)
-
-
-def of_one_dtype(of_sortings: Sequence[AnyArray]) -> list[AnyArray]:
-    """Ids of one kind as ids of one dtype, which the rule above asks for.
-
-    Rigs announce units one by one: that one has none yet, or that a new id is longer
-    than those before, must not change the ids of all others.
-    """
-    known = [ids.dtype for ids in of_sortings if len(ids)]
-    if len({dtype.kind for dtype in known}) != 1:
-        return list(of_sortings)
-    common = np.result_type(*known)
-    return [ids.astype(common) for ids in of_sortings]
 
 
 def _aggregate_annotations(view: BaseSorting, sortings: Sequence[BaseSorting]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,3 +97,28 @@ def some(values: Collection[Any], limit: int = 5) -> str:
     """The first few values as text, for error messages."""
     shown = ", ".join(repr(value) for value in list(values)[:limit])
     return shown if len(values) <= limit else f"{shown}, ... ({len(values)} in all)"
+
+
+def ids_side_by_side(of_sortings: Sequence[AnyArray]) -> AnyArray:
+    """The ids that the units of several sortings get: their own where these can be kept."""
+    count = sum(map(len, of_sortings))
+    if len({ids.dtype for ids in of_sortings}) == 1:
+        ids = np.concatenate(of_sortings)
+        if len(np.unique(ids)) == count:
+            return ids
+        if ids.dtype.kind in "iu":
+            return np.arange(count, dtype=np.uint64)
+    return np.array([str(index) for index in range(count)], dtype=np.str_)
+
+
+def of_one_dtype(of_sortings: Sequence[AnyArray]) -> list[AnyArray]:
+    """Ids of one kind as ids of one dtype, which the rule above asks for.
+
+    Rigs announce units one by one: that one has none yet, or that a new id is longer
+    than those before, must not change the ids of all others.
+    """
+    known = [ids.dtype for ids in of_sortings if len(ids)]
+    if len({dtype.kind for dtype in known}) != 1:
+        return list(of_sortings)
+    common = np.result_type(*known)
+    return [ids.astype(common) for ids in of_sortings]

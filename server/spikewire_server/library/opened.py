@@ -20,12 +20,12 @@ from spikewire_server.library.cache import Cache
 from spikewire_server.library.entry import Origin
 from spikewire_server.library.facts import Facts, Look, Source
 from spikewire_server.library.index import DamagedIndexError, IndexKeeper, SegmentIndex
+from spikewire_server.library.indexed_spikes import IndexedSpikes
 from spikewire_server.library.overlay import Overlay
 from spikewire_server.library.served import ServedSorting
 from spikewire_server.library.spikes import (
     Columns,
     FileSpikes,
-    IndexedSpikes,
     MemorySpikes,
     SegmentSpikes,
     ViewSpikes,

@@ -250,9 +250,10 @@ class _Walk:
         opened = self._opened.get(key)
         if opened is None:
             source = self._opener.source_in(self, name, revision)
-            opened = self._opened[key] = self._opener.open_source(source)
+            opened = self._opener.open_source(source)
             if revision not in ("", opened.revision):
-                opened = self._opened[key] = self._as_of(revision, opened)
+                opened = self._as_of(revision, opened)
+            self._opened[key] = opened
         self._parents[key] = opened
         return opened
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from spikewire.core.aggregation import UnitsAggregationSorting, of_one_dtype
+from spikewire.core.aggregation import UnitsAggregationSorting
 from spikewire.core.dtypes import SPIKE_DTYPE, read_only
 from spikewire.core.dump import SortingReference, class_path, map_nested
 from spikewire.core.errors import (
@@ -24,6 +24,7 @@ from spikewire.core.errors import (
 )
 from spikewire.core.segment import SpikeVectorSortingSegment
 from spikewire.core.sorting import BaseSorting
+from spikewire.core.unit_ids import of_one_dtype
 from spikewire.extractors.tables import MAX_SEGMENTS
 from spikewire.v1 import dump_pb2
 from spikewire.wire.errors import with_metadata

@@ -9,7 +9,6 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from spikewire.core.aggregation import ids_side_by_side, of_one_dtype
 from spikewire.core.errors import (
     FormatError,
     InvalidValueError,
@@ -17,6 +16,7 @@ from spikewire.core.errors import (
     RevisionExpiredError,
     UnitNotFoundError,
 )
+from spikewire.core.unit_ids import ids_side_by_side, of_one_dtype
 from spikewire.v1 import acquisition_service_pb2 as pb
 from spikewire.v1 import acquisition_service_pb2_grpc as rpc
 from spikewire.wire.clocks import segments_to_proto

@@ -18,7 +18,8 @@ from spikewire.core.errors import (
 from spikewire.v1 import spike_train_service_pb2 as pb
 from spikewire.wire.unit_ids import unit_ids_from_proto
 from spikewire_server.library import OpenedSorting
-from spikewire_server.library.spikes import Columns, IndexedSpikes, Train, without_first
+from spikewire_server.library.indexed_spikes import IndexedSpikes, Train, without_first
+from spikewire_server.library.spikes import Columns
 
 Int64Array = NDArray[np.int64]
 

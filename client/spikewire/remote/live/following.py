@@ -10,11 +10,10 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from spikewire.core.aggregation import ids_side_by_side, of_one_dtype
 from spikewire.core.clocks import Clock
 from spikewire.core.dtypes import AnyArray, FloatArray, IntArray
 from spikewire.core.errors import InvalidValueError, MalformedMessageError, UnitNotFoundError
-from spikewire.core.unit_ids import as_unit_ids, some
+from spikewire.core.unit_ids import as_unit_ids, ids_side_by_side, of_one_dtype, some
 from spikewire.v1 import acquisition_service_pb2 as pb
 from spikewire.v1.sorting_pb2 import Segment
 from spikewire.v1.spike_train_pb2 import SpikeChunk
