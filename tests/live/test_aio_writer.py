@@ -159,6 +159,27 @@ async def test_what_is_appended_is_the_sorting(server, name, spool) -> None:
 
 
 @in_loop
+async def test_a_refreshed_sorting_has_what_came_since(server, name, spool) -> None:
+    async with await aio.connect(server.address) as client:
+        async with await client.acquire(name, RATE, ["a"], spool=spool) as writer:
+            await writer.append([1], ["a"])
+            await writer.flush(30)
+            live = await client.open(name)
+            before = live.revision
+            await writer.add_units(["b"])
+            await writer.start_segment()
+            await writer.append([7], ["b"])
+            await writer.flush(30)
+            assert await live.count_num_spikes_per_unit() == {"a": 1}
+            await live.refresh()
+            assert await live.count_num_spikes_per_unit() == {"a": 1, "b": 1}
+            assert (await live.get_unit_spike_train("b", segment_index=1)).tolist() == [7]
+        await live.refresh()
+        assert live.revision.partition(".")[0] == before.partition(".")[0]
+        assert live.revision != before
+
+
+@in_loop
 async def test_tasks_share_a_writer_and_a_loop_many_writers(server, name, spool) -> None:
     async def record(rig, first) -> None:
         for sample in range(first, first + 50):

@@ -14,6 +14,7 @@ from spikewire.core.errors import InvalidValueError
 from spikewire.core.numpy_sorting import NumpySorting
 from spikewire.core.segment import BaseSortingSegment
 from spikewire.core.shape import SortingShape
+from spikewire.remote.library import describe_later
 from spikewire.remote.source import RemoteSource
 from spikewire.wire.sortings import SortingInfo
 
@@ -35,11 +36,14 @@ class RemoteSorting(SortingShape):
     """
 
     def __init__(self, connection: Connection, info: SortingInfo) -> None:
-        source = RemoteSource(connection.resources, info)
+        self._connection = connection
+        self._open(info)
+
+    def _open(self, info: SortingInfo) -> None:
+        source = RemoteSource(self._connection.resources, info)
         super().__init__(source.sampling_frequency, source.unit_ids)
         for t_start in info.t_starts:
             self.add_sorting_segment(BaseSortingSegment(t_start))
-        self._connection = connection
         self._source = source
         self._properties: dict[str, AnyArray] = {}
         self._annotations: dict[str, Any] | None = None
@@ -61,6 +65,20 @@ class RemoteSorting(SortingShape):
     def url(self) -> str:
         """The address that `spikewire.load` opens."""
         return self._connection.target.url(self.remote_name)
+
+    async def refresh(self) -> None:
+        """Take the properties and annotations that the server has now.
+
+        A sorting that is being recorded is from now on what has been recorded until now:
+        it has more spikes, and may have more units and segments. No other task may read
+        it meanwhile.
+
+        Raises
+        ------
+        RevisionMismatchError
+            The spikes have changed: open the sorting again.
+        """
+        self._open(await self._connection.run(describe_later(self.remote_name, self.revision)))
 
     # -- spikes -------------------------------------------------------------------------
 
