@@ -199,7 +199,10 @@ def nwb(path, **recording):
 def test_an_nwb_file_with_a_recording_is_told_its_times(library, root, options, moved):
     pytest.importorskip("pyfive", reason="the extra [nwb] is not installed")
     nwb(root / "a.nwb")
-    assert library.describe("lab/a.nwb").state is not State.READY
+    untold = library.describe("lab/a.nwb")
+    assert untold.state is State.BROKEN
+    assert "'kwargs': {'file_path': 'lab/a.nwb', 'OPTION': 'VALUE'}}, NAME)" in untold.state_detail
+    assert str(root) not in untold.state_detail
     path = {"file_path": "lab/a.nwb"}
     dump = {"class": NwbSortingExtractor._dump_class, "version": "0.105.3", "annotations": {}}
     library.register("told", dump | {"kwargs": path | options})

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import glob
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from spikewire.core.dump import class_path
 from spikewire.core.errors import (
     DumpError,
     FormatError,
+    InvalidValueError,
     NeedsSamplingFrequencyError,
     SortingNotFoundError,
     SpikewireError,
@@ -122,13 +125,25 @@ class RootSource:
         """Open the sorting."""
         with self.in_its_name():
             if self._reader is None:
-                return self._found.format.open(self._found.path, self._sampling_frequency)
+                try:
+                    return self._found.format.open(self._found.path, self._sampling_frequency)
+                except InvalidValueError as error:  # it needs an option, and who opens has none
+                    raise InvalidValueError(f"{error}{self._how_to_choose()}") from error
             try:
                 return self._reader(self._found.path, **self._options)
             except (TypeError, ValueError) as error:
                 if isinstance(error, SpikewireError):
                     raise
                 raise DumpError(f"{self.class_name} takes no such arguments: {error}") from error
+
+    def _how_to_choose(self) -> str:
+        extractor = self._found.format.extractor
+        if not isinstance(extractor, type):
+            return ""
+        path_key = next(iter(inspect.signature(extractor).parameters))
+        kwargs = {path_key: self.name, "OPTION": "VALUE"}
+        dump = {"class": class_path(extractor), "kwargs": kwargs}
+        return f"; a view under another name says how it is read: client.register({dump}, NAME)"
 
     @contextmanager
     def in_its_name(self) -> Iterator[None]:
