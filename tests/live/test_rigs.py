@@ -198,6 +198,30 @@ def test_views_of_the_view_are_pinned_with_it(client, name, rigs) -> None:
     assert chosen.to_spike_vector()["sample_index"].tolist() == [3]
 
 
+def test_a_listing_tells_what_is_recorded_and_what_shows_it(client, name, rigs) -> None:
+    client.aggregate(name, names_of(name))
+    pinned = client.open(f"{name}/rig1").select_units(["1a"])
+    client.register(pinned, f"{name}/pinned")
+    half = client.open(name).to_dict()
+    half["kwargs"].pop("revision")
+    half["kwargs"].pop("target")
+    client.register(half, f"{name}/alias")
+    rigs[1].append([3, 4], ["1a", "1b"])
+    flush(rigs)
+
+    def listed() -> dict[str, str]:
+        return {info.name.removeprefix(name): info.state for info in client.list(name)}
+
+    recording = {f"/rig{rig}": "recording" for rig in range(3)}
+    both = {"": "recording", "/alias": "recording", "/pinned": "ready"}
+    assert listed() == {**recording, **both}
+    (rig,) = client.list(f"{name}/rig1")
+    assert (rig.unit_count, rig.segment_count, rig.spike_count) == (2, 1, 2)
+    for writer in rigs:
+        writer.finish()
+    assert set(listed().values()) == {"ready"}
+
+
 def test_a_view_without_one_of_its_rigs_says_so(client, name, rigs) -> None:
     view = client.aggregate(name, names_of(name))
     client.delete(f"{name}/rig1")

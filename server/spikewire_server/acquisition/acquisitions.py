@@ -21,6 +21,7 @@ from spikewire_server.acquisition.live_sorting import DamagedSource, LiveSource
 from spikewire_server.acquisition.log import LogStorage, SpikeLog
 from spikewire_server.acquisition.recording import Recording, parse_revision
 from spikewire_server.library import Entry, Library, Origin
+from spikewire_server.library.facts import Facts
 from spikewire_server.library.opened import revision_mismatch
 from spikewire_server.settings import Settings
 from spikewire_server.workers import Workers
@@ -34,7 +35,7 @@ _EXPIRE_SECONDS = 3600.0
 class Acquisitions:
     """The acquisitions of a server, running and ended.
 
-    For the event loop alone, but for `source` and `deleted`, which the library calls
+    For the event loop alone, but for `source`, `facts` and `deleted`, which the library calls
     from any thread.
 
     Parameters
@@ -182,6 +183,14 @@ class Acquisitions:
         if wanted != acquisition_id or not 0 < sequence <= last:
             raise revision_mismatch(name, revision, recording.revision_at(last))
         return LiveSource(recording, sequence)
+
+    def facts(self, acquisition_id: str) -> Facts | None:
+        """Return what is known of an acquisition that goes on."""
+        live = self._live.get(acquisition_id)
+        if live is None:
+            return None
+        source = LiveSource(live.recording, live.recording.last_sequence)
+        return source.facts(source.look())
 
     def deleted(self, acquisition_id: str) -> None:
         """Take note that the name of an acquisition is gone; its log is kept for a while."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from spikewire.core.errors import ContentChangedError, NeedsSamplingFrequencyError, SpikewireError
 from spikewire_server.library.catalogue import SortingRow
 from spikewire_server.library.entry import Entry, Origin, State
-from spikewire_server.library.facts import Source
+from spikewire_server.library.facts import Facts, Source
 from spikewire_server.library.opener import Opener
 
 
@@ -60,12 +60,22 @@ def for_listing(entry: Entry) -> Entry:
     )
 
 
-def describe_row(row: SortingRow) -> Entry:
-    """Return what a listing tells of a sorting in the catalogue."""
-    return Entry(
+def describe_row(row: SortingRow, is_recording: bool, recorded: Facts | None) -> Entry:
+    """Return what a listing tells of a sorting in the catalogue.
+
+    Parameters
+    ----------
+    row : SortingRow
+        What the catalogue has.
+    is_recording : bool
+        Whether it is recorded, or shows what is.
+    recorded : Facts or None
+        What was recorded until now, where that is known.
+    """
+    entry = Entry(
         name=row.name,
         origin=row.origin,
-        state=_state(row.origin),
+        state=State.RECORDING if is_recording else State.READY,
         class_name=row.class_name,
         sampling_frequency=row.sampling_frequency,
         unit_count=row.unit_count,
@@ -73,7 +83,11 @@ def describe_row(row: SortingRow) -> Entry:
         spike_count=row.spike_count,
         update_time=row.update_time,
     )
-
-
-def _state(origin: Origin) -> State:
-    return State.RECORDING if origin is Origin.ACQUISITION else State.READY
+    if recorded is None:
+        return entry
+    return replace(
+        entry,
+        unit_count=len(recorded.unit_ids),
+        segment_count=len(recorded.t_starts),
+        spike_count=recorded.spike_count,
+    )

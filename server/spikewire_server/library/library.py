@@ -54,6 +54,7 @@ class Library:
     _registrar: Registrar
     _editor: Editor
     _scanner: Scanner
+    _recordings: Recordings
     recorder: Recorder
     """Gives names to what is being recorded; there once the library was started."""
 
@@ -88,7 +89,7 @@ class Library:
             raise
         self._indexes = IndexKeeper(self._settings.store / "index", self._settings.index_bytes)
         self._indexes.start()
-        recordings = recordings or NoRecordings()
+        self._recordings = recordings = recordings or NoRecordings()
         self._opener = Opener(
             self._settings, self._roots, self._store, self._catalogue, self._indexes, recordings
         )
@@ -134,7 +135,14 @@ class Library:
         """
         scan = self._scanner.scan
         entries = list_entries(
-            scan.entries, self._catalogue, self._roots, prefix, pattern, after, limit
+            scan.entries,
+            self._catalogue,
+            self._roots,
+            self._recordings,
+            prefix,
+            pattern,
+            after,
+            limit,
         )
         return entries, scan.time
 

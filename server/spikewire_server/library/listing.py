@@ -5,16 +5,21 @@ from __future__ import annotations
 import fnmatch
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
 
+from sqlalchemy.engine import Connection
+
 from spikewire.core.errors import InvalidValueError
-from spikewire_server.library.catalogue import Catalogue, page
+from spikewire_server.library.catalogue import Catalogue, SortingRow, find, page, recordings
 from spikewire_server.library.describing import describe_row
-from spikewire_server.library.entry import Entry
+from spikewire_server.library.entry import Entry, Origin
 from spikewire_server.library.names import MAX_NAME_BYTES
+from spikewire_server.library.recordings import Recordings
 from spikewire_server.library.roots import Roots
+from spikewire_server.library.view_nodes import names_as_they_are
+from spikewire_server.library.views import node_of
 
 _ROWS_AT_ONCE = 500
 
@@ -23,6 +28,7 @@ def list_entries(
     scanned: Sequence[Entry],
     catalogue: Catalogue,
     roots: Roots,
+    recorder: Recordings,
     prefix: str,
     pattern: str,
     after: str,
@@ -38,6 +44,8 @@ def list_entries(
         Has the others.
     roots : Roots
         Names that belong to a root are the root's alone.
+    recorder : Recordings
+        Knows what was recorded until now.
     prefix : str
         What the names begin with.
     pattern : str
@@ -58,7 +66,7 @@ def list_entries(
     # Names in the order of their code points are in the order of their UTF-8 bytes too.
     named = merge(
         _scanned(scanned, prefix, after),
-        _catalogued(catalogue, roots, prefix, after),
+        _catalogued(catalogue, roots, recorder, prefix, after),
         key=lambda entry: entry.name,
     )
     return list(islice((entry for entry in named if matches(entry.name)), limit))
@@ -75,13 +83,34 @@ def _scanned(entries: Sequence[Entry], prefix: str, after: str) -> Iterator[Entr
         yield entries[position]
 
 
-def _catalogued(catalogue: Catalogue, roots: Roots, prefix: str, after: str) -> Iterator[Entry]:
+def _catalogued(
+    catalogue: Catalogue, roots: Roots, recorder: Recordings, prefix: str, after: str
+) -> Iterator[Entry]:
     while True:
         with catalogue.read() as connection:
             rows = page(connection, prefix, after, _ROWS_AT_ONCE)
+            goes_on = _recording_among(connection, rows)
         for row in rows:
             if roots.root_of(row.name) is None:
-                yield describe_row(row)
+                recorded = recorder.facts(row.acquisition_id or "") if goes_on[row.name] else None
+                yield describe_row(row, goes_on[row.name], recorded)
         if len(rows) < _ROWS_AT_ONCE:
             return
         after = rows[-1].name
+
+
+def _recording_among(connection: Connection, rows: Sequence[SortingRow]) -> Mapping[str, bool]:
+    """Return of some rows whether they are recorded, or are views of what is, by name."""
+    known = {row.name: True for row in recordings(connection)}
+    if not known:
+        return dict.fromkeys((row.name for row in rows), False)
+
+    def goes_on(name: str, row: SortingRow | None) -> bool:
+        if name not in known:
+            known[name] = False  # also for a view that was made one of itself
+            if row is not None and row.origin is Origin.VIEW:
+                parents = names_as_they_are(node_of(row))
+                known[name] = any(goes_on(parent, find(connection, parent)) for parent in parents)
+        return known[name]
+
+    return {row.name: goes_on(row.name, row) for row in rows}

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from spikewire.core.errors import DumpError, SortingNotFoundError
-from spikewire.v1 import dump_pb2
-from spikewire.wire.dumps import MAX_DUMP_DEPTH, dump_from_proto
+from spikewire.wire.dumps import MAX_DUMP_DEPTH
 from spikewire.wire.errors import with_metadata
 from spikewire_server.library.cache import Cache
 from spikewire_server.library.catalogue import Catalogue, SortingRow, find
@@ -24,8 +23,8 @@ from spikewire_server.library.recordings import Recordings
 from spikewire_server.library.roots import Found, Roots
 from spikewire_server.library.sources import RootSource, StoreSource
 from spikewire_server.library.store import Store
-from spikewire_server.library.view_nodes import Node, ReaderNode, nesting, parse_dump
-from spikewire_server.library.views import ViewSource, pins_at
+from spikewire_server.library.view_nodes import Node, ReaderNode, nesting
+from spikewire_server.library.views import ViewSource, node_of, pins_at
 
 if TYPE_CHECKING:
     from spikewire_server.settings import Settings
@@ -280,7 +279,7 @@ def not_found(name: str) -> SortingNotFoundError:
 
 
 def _view_source(walk: _Walk, row: SortingRow) -> ViewSource:
-    node = parse_dump(dump_from_proto(dump_pb2.DumpDict.FromString(row.dump or b"")))
+    node = node_of(row)
     return ViewSource(row.name, node, row.update_time, walk.below(row.name, node))
 
 

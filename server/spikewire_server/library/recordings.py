@@ -6,7 +6,7 @@ from typing import Protocol
 
 from spikewire.core.errors import SortingNotFoundError
 from spikewire.wire.errors import with_metadata
-from spikewire_server.library.facts import Source
+from spikewire_server.library.facts import Facts, Source
 
 
 class Recordings(Protocol):
@@ -23,6 +23,9 @@ class Recordings(Protocol):
             If its records are no longer kept.
         """
 
+    def facts(self, acquisition_id: str) -> Facts | None:
+        """Return what is known of a recording that goes on; None where a file would be opened."""
+
     def deleted(self, acquisition_id: str) -> None:
         """Take note that the name of a recording is gone."""
 
@@ -33,6 +36,9 @@ class NoRecordings:
     def source(self, name: str, acquisition_id: str, revision: str) -> Source:
         """Refuse."""
         raise with_metadata(SortingNotFoundError(f"{name!r} is not recorded here"), name=name)
+
+    def facts(self, acquisition_id: str) -> None:
+        """Know nothing."""
 
     def deleted(self, acquisition_id: str) -> None:
         """Do nothing."""

@@ -211,6 +211,15 @@ def parents_of(node: Node) -> Iterator[Node]:
     yield from found
 
 
+def names_as_they_are(node: Node) -> Iterator[str]:
+    """Yield the names that a node refers to without saying of which revision."""
+    if not isinstance(node, SortingReference):
+        for parent in parents_of(node):
+            yield from names_as_they_are(parent)
+    elif not node.revision:
+        yield node.name
+
+
 def _reference(kwargs: Mapping[str, Any]) -> SortingReference:
     if kwargs.get("target"):
         raise DumpError(

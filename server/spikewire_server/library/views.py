@@ -27,8 +27,10 @@ from spikewire.core.sorting import BaseSorting
 from spikewire.core.unit_ids import of_one_dtype
 from spikewire.extractors.tables import MAX_SEGMENTS
 from spikewire.v1 import dump_pb2
+from spikewire.wire.dumps import dump_from_proto
 from spikewire.wire.errors import with_metadata
 from spikewire.wire.values import value_to_proto
+from spikewire_server.library.catalogue import SortingRow
 from spikewire_server.library.entry import Origin
 from spikewire_server.library.facts import Facts, Look, facts_of
 from spikewire_server.library.opened import OpenedSorting
@@ -40,6 +42,7 @@ from spikewire_server.library.view_nodes import (
     class_path_of,
     is_node,
     parents_of,
+    parse_dump,
 )
 
 # Of all parents of one view together.
@@ -140,6 +143,11 @@ class ViewSource:
         except SpikewireError as error:
             reason = error.reason if isinstance(error, BrokenViewError) else error
             raise with_metadata(BrokenViewError(self.name, reason), name=self.name) from error
+
+
+def node_of(row: SortingRow) -> Node:
+    """Return what a view in the catalogue is made from."""
+    return parse_dump(dump_from_proto(dump_pb2.DumpDict.FromString(row.dump or b"")))
 
 
 def shown_side_by_side(node: Node) -> list[str] | None:
