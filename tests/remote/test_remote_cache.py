@@ -210,7 +210,7 @@ def test_views_and_other_objects_read_from_the_same_cache(fake, client, truth):
     np.testing.assert_array_equal(
         view.get_unit_spike_train("y", 1, 5, 5000), truth.get_unit_spike_train(2, 1, 5, 5000)
     )
-    assert [name for name, _ in fake.script.requests[before:]] == ["GetSorting", "GetAnnotations"]
+    assert [name for name, _ in fake.script.requests[before:]] == ["GetSorting"]
 
 
 def test_the_cache_cannot_be_of_less_than_nothing(fake):
