@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import signal
 import sys
@@ -88,6 +89,7 @@ async def _serve(settings: Settings) -> None:
         lifecycle.start()
         closing.callback(lifecycle.close)
         await server.start()
+        _collect_garbage_rarely()
         await _set_health(health_service, health_pb2.HealthCheckResponse.SERVING)
         print(f"spikewire-server listening on {_authority(settings.host, port)}", flush=True)
         log.info("listening", host=settings.host, port=port, insecure=settings.insecure)
@@ -175,6 +177,18 @@ def _loop_factory() -> Any:
     except ImportError:
         return None
     return uvloop.new_event_loop
+
+
+def _collect_garbage_rarely() -> None:
+    """Let Python look for cycles of objects that nobody uses once in a while only.
+
+    It looks through all that was made lately after every 700 objects more, and a few
+    messages make as many: with 1,000 followers that took 60 % of the server's time.
+    Nothing in the way of a message leaves cycles.
+    """
+    gc.collect()
+    gc.freeze()  # what there is now stays
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _configure_log(level: str) -> None:
