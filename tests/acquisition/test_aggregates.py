@@ -97,6 +97,16 @@ def test_sync_points_count_up_to_the_record_that_is_pinned(monkeypatch) -> None:
     assert clocks.MAX_SYNC_POINTS > 3
 
 
+def test_a_sync_point_that_was_lost_is_forgotten() -> None:
+    roster = Roster()
+    roster.start_segment(1, None)
+    roster.add_sync_point(2, 0, 100, 12.0)
+    assert roster.clocks_at(2, 100.0)[0].first.times_at(100) == 12.0
+    roster.forget_from(2)
+    roster.add_sync_point(2, 0, 50, 7.0)
+    assert roster.clocks_at(2, 100.0)[0].first.times_at(50) == 7.0
+
+
 def test_ids_of_one_kind_stay_when_longer_ones_join() -> None:
     ids = [np.array(["a"]), np.array([], np.int64), np.array(["long"])]
     together = ids_side_by_side(of_one_dtype(ids))

@@ -62,6 +62,12 @@ def test_any_bytes_are_a_message_or_malformed(data):
     assert pb.AppendSpikesRequest.FromString(parts).sequence == rest.sequence
 
 
+@pytest.mark.parametrize("data", [b"\n\x03\x18\x01", b"\x9a\x06\x02a", b"\x95\x06abc"])
+def test_a_message_that_ends_too_early_is_malformed(data):
+    with pytest.raises(MalformedMessageError, match="middle"):
+        split(data)
+
+
 def test_unknown_fields_are_left_to_protobuf():
     unknown = b"\x9a\x06\x03abc" + b"\x95\x06\x01\x02\x03\x04" + b"\x91\x06" + bytes(8)
     batches, rest = split(unknown + pb.AppendSpikesRequest(sequence=7).SerializeToString())

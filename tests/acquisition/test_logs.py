@@ -7,8 +7,15 @@ import pytest
 
 from spikewire.core.errors import FormatError, RevisionExpiredError, StoreUnwritableError
 from spikewire_server.acquisition.files import FileLogs
-from spikewire_server.acquisition.journal import read_entries
-from spikewire_server.acquisition.record import HEADER_BYTES, Kind, Record, checksum
+from spikewire_server.acquisition.journal import Entry, Journal, read_entries
+from spikewire_server.acquisition.record import (
+    HEADER_BYTES,
+    Kind,
+    Record,
+    checksum,
+    pack_header,
+    unpack_header,
+)
 
 ID = "00" * 16
 
@@ -140,6 +147,52 @@ def test_damage_to_what_was_acknowledged_is_an_error(folder, maker, record, plac
     assert path.read_bytes() == content
 
 
+def test_a_group_of_which_only_the_end_was_written_is_cut(folder, maker):
+    logs, log, records = written(folder, maker)
+    offset = int(log.records.rows.offset[-2])
+    path = unmarked(logs, folder)
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 0x40
+    path.write_bytes(content)
+    again = FileLogs(folder).open(ID, to_append=True)
+    assert payloads(again) == [record.payload for record in records[:-2]]
+
+
+def test_a_record_that_is_missing_is_an_error(folder, maker):
+    logs, log, _ = written(folder, maker)
+    first, behind = (int(log.records.rows.offset[row]) - HEADER_BYTES for row in (3, 4))
+    path = unmarked(logs, folder)
+    content = path.read_bytes()
+    path.write_bytes(content[:first] + content[behind:])
+    with pytest.raises(FormatError, match="record 4, which was acknowledged"):
+        FileLogs(folder).open(ID, to_append=True)
+
+
+@pytest.mark.parametrize("step", range(1, 200, 7))
+def test_damage_is_told_wherever_the_search_for_what_follows_is_cut(
+    folder, maker, monkeypatch, step
+):
+    monkeypatch.setattr("spikewire_server.acquisition.recovery._SEARCH_BYTES", step)
+    logs, log, _ = written(folder, maker, groups=2, size=1)
+    offset = int(log.records.rows.offset[2])
+    path = unmarked(logs, folder)
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 0x40
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match="record 3, which was acknowledged"):
+        FileLogs(folder).open(ID, to_append=False)
+
+
+def test_no_header_announces_more_than_a_payload_may_have(maker, monkeypatch):
+    (record,) = batches(maker, 1)
+    header = pack_header(record, 1, 0)
+    assert unpack_header(header).payload_bytes == len(record.payload)
+    monkeypatch.setattr(
+        "spikewire_server.acquisition.record.MAX_PAYLOAD_BYTES", len(record.payload) - 1
+    )
+    assert unpack_header(header) is None
+
+
 def test_damage_that_comes_while_it_is_open_is_an_error(folder, maker):
     _, log, _ = written(folder, maker)
     with (folder / f"{ID}.log").open("r+b") as file:
@@ -207,6 +260,17 @@ def test_the_room_of_a_journal_is_overwritten(folder, maker):
     logs.close()
 
 
+@pytest.mark.parametrize("place", [-20, 0, 5])
+def test_an_entry_of_the_journal_that_is_damaged_is_left_out(tmp_path, place):
+    journal = Journal(tmp_path / "1.journal")
+    journal.write([Entry(ID, 0, b"first"), Entry(ID, 5, b"second"), Entry(ID, 11, b"third")])
+    journal.close()
+    content = bytearray(journal.path.read_bytes())
+    content[content.index(b"second") + place] ^= 1
+    journal.path.write_bytes(content)
+    assert [entry.data for entry in read_entries(journal.path)] == [b"first", b"third"]
+
+
 def test_a_log_that_cannot_be_made_leaves_nothing(folder, maker, disk_in, tmp_path):
     disk = disk_in(tmp_path / "disk")
     logs = FileLogs(disk.folder)
@@ -272,6 +336,22 @@ def test_a_log_grows_on_behind_a_saved_table(folder, marked, maker):
         logs.commit({log: batches(maker, count)})
     logs.close()
     assert same(log, FileLogs(folder).open(ID, to_append=False))
+
+
+def test_a_table_without_its_beginning_is_made_up_for(folder, marked):
+    path = folder / f"{ID}.rows"
+    content = path.read_bytes()
+    path.write_bytes(content[content.index(b"SWt\x01", 1) :])
+    assert same(marked, FileLogs(folder).open(ID, to_append=False))
+
+
+def test_what_lies_behind_a_table_goes_when_it_grows(folder, marked, maker):
+    path = folder / f"{ID}.rows"
+    path.write_bytes(path.read_bytes() + b"garbage " * 1000)
+    logs = FileLogs(folder)
+    logs.commit({logs.open(ID, to_append=True): batches(maker, 1)})
+    logs.close()
+    assert b"garbage" not in path.read_bytes()
 
 
 @pytest.mark.parametrize("place", [0, 10, 60, 0.5, -1])

@@ -167,6 +167,7 @@ def test_files_are_replaced(tmp_path: Path) -> None:
         "..",
         "NUL",
         "con.text",
+        "con .text",
         "Com1",
         "a*",
         "x" * 300,
