@@ -75,7 +75,8 @@ def large(tmp_path_factory) -> tuple[SegmentIndex, np.ndarray, np.ndarray]:
 @settings(max_examples=60, deadline=None)
 def test_any_window_is_that_of_the_spikes(large, data):
     index, samples, units = large
-    bound = st.none() | st.integers(-2000, int(samples[-1]) + 2000)
+    far = st.sampled_from([-(2**63), -(2**33), 2**33, 2**63 - 1])
+    bound = st.none() | far | st.integers(-2000, int(samples[-1]) + 2000)
     start, end = data.draw(bound), data.draw(bound)
     skip = data.draw(st.integers(0, 3) | st.integers(0, len(samples)))
     chosen = np.array(data.draw(st.lists(st.integers(0, 299), max_size=5)), dtype=np.int64)
@@ -105,6 +106,8 @@ def test_any_window_is_that_of_the_spikes(large, data):
         ([-(2**62), 2**62], [0, 1]),
         ([7, 7, 7, 7], [3, 1, 1, 0]),
         ([0, 2**33], [1, 1]),
+        ([0, 2**32 - 1], [1, 1]),
+        ([0, 2**32], [1, 1]),
     ],
 )
 def test_odd_segments_come_back(tmp_path, samples, units):
@@ -174,6 +177,17 @@ def test_a_damaged_description_is_found_when_opened(tmp_path, text):
     built(folder, 10, columns(5000, 10))
     (folder / "index.json").write_text(text)
     with pytest.raises(DamagedIndexError):
+        Index(folder, REVISION)
+
+
+def test_an_index_of_something_else_is_found_when_opened(tmp_path):
+    folder = tmp_path / "index"
+    built(folder, 10, columns(5000, 10))
+    with pytest.raises(DamagedIndexError, match="revision"):
+        Index(folder, "another")
+    description = json.loads((folder / "index.json").read_text())
+    (folder / "index.json").write_text(json.dumps(description | {"unit_count": 11}))
+    with pytest.raises(DamagedIndexError, match="add up"):
         Index(folder, REVISION)
 
 
