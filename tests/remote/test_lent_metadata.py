@@ -178,6 +178,14 @@ def test_a_value_is_fetched_once_by_many_threads():
     assert fetches == [1]
 
 
+def test_what_is_derived_of_a_known_value_is_as_it_was_then():
+    parent = Later(lambda: np.arange(4))
+    values = parent()
+    view = parent.derive(np.copy)
+    values[0] = 9
+    assert view().tolist() == [0, 1, 2, 3]
+
+
 def test_what_failed_is_tried_again():
     answers = [ConnectionError("gone"), "here"]
 
