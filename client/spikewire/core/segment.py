@@ -60,7 +60,7 @@ class BaseSortingSegment:
     def _take_times_of(self, segment: BaseSortingSegment) -> None:
         """Let frames be taken at the times at which those of another segment were."""
         self._t_start, self._native_t_start = segment._t_start, segment._native_t_start
-        self._clocks = segment._clocks
+        self._clocks = getattr(segment, "_clocks", None)  # SpikeInterface's segments have none
 
     def _has_columns(self) -> bool:
         """Whether the format answers `get_spike_columns` itself, not from unit trains."""

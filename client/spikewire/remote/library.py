@@ -135,7 +135,9 @@ def upload(
     """Copy a sorting to the server; return what became of it."""
     if not isinstance(sorting, BaseSorting):
         raise InvalidTypeError(
-            f"a sorting can be uploaded, a {type(sorting).__name__} cannot: load it first"
+            f"a {type(sorting).__module__}.{type(sorting).__name__} cannot be uploaded; "
+            "NumpySorting.from_sorting(sorting) makes a sorting of "
+            "SpikeInterface's one that can"
         )
 
     def requests() -> Iterable[pb.UploadSortingRequest]:
