@@ -14,6 +14,7 @@ from spikewire.core.errors import (
     SortingNotFoundError,
 )
 from spikewire.core.loading import load
+from spikewire.extractors import saving
 from spikewire.extractors.exchange import exchange
 from spikewire.extractors.folder_metadata import existing_folder
 from spikewire.extractors.saving import (
@@ -203,3 +204,18 @@ def test_two_folders_change_places_in_one_step(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "b") == ["a"]
     assert not exchange(tmp_path / "a", tmp_path / "absent")
     assert os.listdir(tmp_path / "a") == ["b"]
+
+
+def test_every_file_is_on_disk_before_the_folder_appears(tmp_path, monkeypatch):
+    synced = []
+
+    def sync(path):
+        assert not (tmp_path / "new").exists() or path == tmp_path
+        synced.append(path.name)
+
+    monkeypatch.setattr(saving, "_sync", sync)
+    with new_folder(tmp_path / "new") as folder:
+        (folder / "inner").mkdir()
+        for name in ("a", "inner/b"):
+            (folder / name).write_text("x")
+    assert {"a", "b", "inner"} <= set(synced)
