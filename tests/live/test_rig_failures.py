@@ -19,6 +19,7 @@ from spikewire.core.errors import (
     SpoolFullError,
     WriterFencedError,
 )
+from spikewire.remote.live.records import Draft, Kind
 from spikewire.remote.live.spool import Spool, SpoolReader
 
 RATE = 30_000.0
@@ -285,8 +286,8 @@ def test_who_records_what_was_deleted_is_told(client, name, spool) -> None:
     assert samples_of(client, name) == [4]
 
 
-def test_spools_that_have_nowhere_to_go_are_removed_in_time(
-    client, server, new_server, connect_to, name, spool, caplog
+def test_spools_left_behind_go_when_the_server_has_what_is_in_them(
+    client, new_server, connect_to, name, spool, tmp_path, caplog
 ) -> None:
     def left(name, client=client):
         """Leave a spool with a record, as a rig that is never started again."""
@@ -295,34 +296,26 @@ def test_spools_that_have_nowhere_to_go_are_removed_in_time(
         writer.close()
         return writer.spool_folder
 
-    def acquire() -> None:
-        client.acquire(f"{name}/other", RATE, [3], spool=spool).finish()
-        client.delete(f"{name}/other")
+    def finish_elsewhere(name) -> None:
+        client.acquire(name, resume=True, spool=tmp_path / "another machine").finish()
 
-    def age(folder, days) -> None:
-        for path in folder.iterdir():
-            os.utime(path, times=(time.time() - days * 24 * 3600,) * 2)
-
-    deleted, again, recorded = left(f"{name}/a"), left(f"{name}/b"), left(f"{name}/c")
+    finished, unsent, deleted, recorded = (left(f"{name}/{letter}") for letter in "abcd")
     elsewhere = left(f"{name}/a", connect_to(new_server().address))
-    client.delete(f"{name}/a")
-    client.delete(f"{name}/b")
-    client.acquire(f"{name}/b", RATE, [3], spool=spool).close()
-    for folder in (deleted, again, recorded, elsewhere):
-        age(folder, days=29)
-    acquire()
-    assert all(folder.is_dir() for folder in (deleted, again, recorded, elsewhere))
-    for folder in (deleted, again, recorded, elsewhere):
-        age(folder, days=31)
-    with closing(Spool(again, 1 << 20)):
-        acquire()
-    assert [folder.is_dir() for folder in (deleted, again)] == [False, True], "it is in use"
-    assert str(deleted) in caplog.text
-    acquire()
-    assert [folder.is_dir() for folder in (again, recorded, elsewhere)] == [False, True, True]
-    with client.acquire(f"{name}/c", RATE, [3], spool=spool):
+    with closing(Spool(unsent, 1 << 20)) as more:
+        more.append([Draft(Kind.SYNC, b"")])
+    finish_elsewhere(f"{name}/a")
+    finish_elsewhere(f"{name}/b")
+    client.delete(f"{name}/c")
+    with closing(Spool(finished, 1 << 20)):
+        client.acquire(f"{name}/other", RATE, [3], spool=spool).close()
+    assert finished.is_dir(), "it is in use"
+    client.acquire(f"{name}/another", RATE, [3], spool=spool).close()
+    assert not finished.exists()
+    assert all(folder.is_dir() for folder in (unsent, deleted, recorded, elsewhere))
+    assert str(unsent) in caplog.text
+    with client.acquire(f"{name}/d", RATE, [3], spool=spool):
         pass
-    assert samples_of(client, f"{name}/c") == [1]
+    assert samples_of(client, f"{name}/d") == [1]
 
 
 def test_writers_of_many_threads_lose_nothing(client, name, spool) -> None:

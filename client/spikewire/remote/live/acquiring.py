@@ -80,7 +80,7 @@ class Rig:
     ) -> Recording:
         """Begin to record, or go on; see `Client.acquire`."""
         units = as_unit_ids(unit_ids if isinstance(unit_ids, np.ndarray) else list(unit_ids))
-        remove_old_spools(self.connection, self.spools)
+        remove_old_spools(self.connection, self.spools, self.max_spool_bytes)
         if resume:
             return self._resume(name, sampling_frequency, units)
         if sampling_frequency is None:

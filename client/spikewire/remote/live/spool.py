@@ -124,7 +124,14 @@ class Spool:
         """Close it, and remove it from the disk."""
         with self._lock:
             self._seal()
-        remove_spool(self.folder, self._process_lock)
+        try:
+            for path in [*self.folder.glob(f"*{SUFFIX}"), self.folder / LABEL]:
+                path.unlink(missing_ok=True)
+        finally:
+            self._process_lock.close()
+        with suppress(OSError):  # somebody may just be asking for the lock
+            (self.folder / "lock").unlink()
+            self.folder.rmdir()
 
     def find(self, sequence: int) -> tuple[SpoolFile, int] | None:
         """Return the file with the first record at or behind a sequence, and where it ends."""
@@ -143,18 +150,6 @@ class Spool:
     def _seal(self) -> None:
         if self._files:
             self._files[-1].seal()
-
-
-def remove_spool(folder: Path, lock: FolderLock) -> None:
-    """Remove a spool from the disk whose lock is held, and let go of it."""
-    try:
-        for path in [*folder.glob(f"*{SUFFIX}"), folder / LABEL]:
-            path.unlink(missing_ok=True)
-    finally:
-        lock.close()
-    with suppress(OSError):  # somebody may just be asking for the lock
-        (folder / "lock").unlink()
-        folder.rmdir()
 
 
 class SpoolReader:
