@@ -86,9 +86,12 @@ class IndexedSpikes:
         index = self._index
         wanted = np.zeros(len(index.counts), bool)
         wanted[units] = True
+        before = np.concatenate([[0], np.cumsum(wanted)])  # how many units before each
+        holding = before[index.packs["last_unit"] + 1] > before[index.packs["first_unit"]]
         left = skip
         try:
-            for number, pack in enumerate(index.packs):
+            for number in np.flatnonzero(holding).tolist():
+                pack = index.packs[number]
                 first_unit, last_unit = int(pack["first_unit"]), int(pack["last_unit"])
                 covered = wanted[first_unit : last_unit + 1]
                 start, stop = int(pack["first_spike"]), index.pack_end(number)

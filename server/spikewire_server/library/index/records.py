@@ -37,19 +37,18 @@ class Records:
     DamagedIndexError
         The file has another length than the table says.
     OSError
-        It cannot be opened.
+        It is missing.
     """
 
     def __init__(self, path: Path, table: NDArray[Any]) -> None:
         self._table = table
-        self._name = path.name
-        self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        weakref.finalize(self, os.close, self._file)
+        self._path = path
+        self._file = -1  # opened when a record is read: a sorting may have many segments
         size = int(table["offset"][-1] + table["length"][-1]) if len(table) else 0
-        if os.fstat(self._file).st_size != size:
+        if path.stat().st_size != size:
             raise DamagedIndexError(f"{path.name} of the index has the wrong length")
         self._checked = np.zeros(len(table), dtype=bool)
-        self._seeking = threading.Lock()
+        self._lock = threading.Lock()
 
     def read(self, number: int) -> bytes:
         """Return a record.
@@ -63,16 +62,21 @@ class Records:
         record = self._read_at(int(row["offset"]), int(row["length"]))
         if not self._checked[number]:
             if zlib.crc32(record) != row["crc"]:
-                raise DamagedIndexError(f"record {number} of {self._name} is damaged")
+                raise DamagedIndexError(f"record {number} of {self._path.name} is damaged")
             self._checked[number] = True
         return record
 
     def _read_at(self, offset: int, length: int) -> bytes:
         try:
-            if hasattr(os, "pread"):
-                return os.pread(self._file, length, offset)
-            with self._seeking:  # Windows
-                os.lseek(self._file, offset, os.SEEK_SET)
-                return os.read(self._file, length)
+            with self._lock:
+                if self._file < 0:
+                    self._file = os.open(self._path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+                    weakref.finalize(self, os.close, self._file)
+                if not hasattr(os, "pread"):  # Windows
+                    os.lseek(self._file, offset, os.SEEK_SET)
+                    return os.read(self._file, length)
+            return os.pread(self._file, length, offset)
         except OSError as error:
-            raise DamagedIndexError(f"{self._name} of the index cannot be read: {error}") from error
+            raise DamagedIndexError(
+                f"{self._path.name} of the index cannot be read: {error}"
+            ) from error
