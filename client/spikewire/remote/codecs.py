@@ -15,16 +15,18 @@ CodecName = Literal["auto", "plain", "zstd"]
 
 FAST_BYTES_PER_SECOND = 2.5e9 / 8
 """From 2.5 Gbit/s on, packing costs more time than it saves."""
-GIGABIT_BYTES_PER_SECOND = 1e9 / 8
-"""What a common network brings at most: more comes over a faster one, of unknown speed."""
-_MEASURED_BYTES = 1 << 20  # fewer tell more about the call than about the link
+FASTER_BYTES_PER_SECOND = 1.5e9 / 8
+"""What a common network, of 1 Gbit/s, never brings: the line is a faster one."""
+_MEASURED_BYTES = (
+    4 << 20
+)  # fewer tell more of the call, and of buffers on the way, than of the link
 
 
 class CodecChoice:
     """Says which codecs a client accepts; learns from what it receives.
 
     Automatically: plain on this machine; elsewhere zstd at first. When that comes faster
-    than over a gigabit line, plain is tried, and kept if it comes at 2.5 Gbit/s or more.
+    than a gigabit line can bring it, plain is tried, and kept if it comes at 2.5 Gbit/s or more.
     Else what brings more spikes a second is taken, as far as both have been measured: it
     may be the server, not the link, that is slow.
 
@@ -70,7 +72,7 @@ class CodecChoice:
         if not packed and size / seconds >= FAST_BYTES_PER_SECOND:
             self._packs = False
         elif packed and False not in rates:
-            self._packs = size / seconds < GIGABIT_BYTES_PER_SECOND
+            self._packs = size / seconds < FASTER_BYTES_PER_SECOND
         else:
             self._packs = rates.get(True, rates[packed]) >= rates.get(False, rates[packed])
 
