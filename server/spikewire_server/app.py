@@ -8,6 +8,7 @@ import gc
 import logging
 import signal
 import sys
+import warnings
 from contextlib import ExitStack
 from typing import Any
 
@@ -207,3 +208,9 @@ def _configure_log(level: str) -> None:
         ),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    warnings.showwarning = _log_warning
+
+
+def _log_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    """Take a warning of Python, which would go to standard error as lines of its own."""
+    log.warning("warning", category=category.__name__, text=str(message))

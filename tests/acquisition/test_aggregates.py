@@ -111,3 +111,11 @@ def test_ids_of_one_kind_stay_when_longer_ones_join() -> None:
     ids = [np.array(["a"]), np.array([], np.int64), np.array(["long"])]
     together = ids_side_by_side(of_one_dtype(ids))
     assert together.tolist() == ["a", "long"]
+
+
+def test_a_source_that_is_named_twice_is_refused(server) -> None:
+    with (
+        spikewire.connect(server.address) as client,
+        pytest.raises(InvalidValueError, match="'rig/a' is given more than once"),
+    ):
+        client.aggregate("rig/both", iter(["rig/b", "rig/a", "rig/a"]))

@@ -89,6 +89,25 @@ def test_upload_list_show_save(
     command(*again, "--overwrite")
 
 
+def test_upload_replaces_and_delete_removes_only_when_told(
+    folder: Path, sorting: NumpySorting, tmp_path: Path, new_server: Callable[..., Any]
+) -> None:
+    target = f"{new_server().address}/rat7/probe0"
+    command("upload", folder, target, "--overwrite")
+    sorting.select_units([9]).save(folder=tmp_path / "other")
+    refused = command("upload", tmp_path / "other", target, status=1)
+    assert "rat7/probe0 is another sorting" in refused
+    assert "--overwrite replaces it" in refused
+    assert "4 spikes" in command("show", target)
+    command("upload", tmp_path / "other", target, "--overwrite")
+    assert "1 spikes" in command("show", target)
+
+    assert "Delete rat7/probe0" in command("delete", target, status=1), "nobody has said yes"
+    assert "1 spikes" in command("show", target)
+    command("delete", target, "--yes")
+    assert "no sorting is called 'rat7/probe0'" in command("show", target, status=1)
+
+
 def test_an_empty_listing_says_so(run: Callable[..., Any], new_server: Callable[..., Any]) -> None:
     address = new_server().address
     assert run("list", address).stderr == f"{address} has no sortings\n"

@@ -143,7 +143,8 @@ def test_a_sorting_of_a_server_can_be_replayed(
 ) -> None:
     client.upload(source, f"{name}/source")
     words = f"{server.address}/{name}/source", "--as", f"{server.address}/{name}/replay"
-    run("replay", *words, "--speed", "0")
+    run("replay", *words, "--speed", "max")
+    assert "neither a positive number" in run("replay", *words, "--speed", "0", status=2).stderr
     recorded = client.open(f"{name}/replay")
     check_equal(recorded, source)
     assert [segment._t_start for segment in recorded.segments] == [2.5, 10.25]

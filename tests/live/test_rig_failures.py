@@ -161,7 +161,7 @@ def test_a_full_server_disk_is_told_and_waited_out(
         writer.append(batch, np.full(2_000, 3))
     until(lambda: any("cannot be written" in report.last_error for report in reports))
     assert "cannot be written" in writer.stats.last_error
-    assert "the writer lost its server" in caplog.text
+    assert f"the writer of {name!r} lost its server" in caplog.text
     assert "cannot be written" in caplog.text
     writer.append(batch, np.full(2_000, 3))  # into the spool
     acknowledged = writer.stats.acknowledged

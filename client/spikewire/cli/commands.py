@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import click
 from rich.table import Table
 
 import spikewire as sw
 from spikewire.cli.acquire import acquire
-from spikewire.cli.printing import number, say, stdout_console, text
+from spikewire.cli.printing import number, printable, say, stdout_console, text
 from spikewire.cli.raster import raster
 from spikewire.cli.replay import replay
 from spikewire.cli.tail import tail
 from spikewire.cli.targets import host_and_name, open_target, rate_option
-from spikewire.core.errors import SortingExistsError
+from spikewire.core.errors import SortingExistsError, SortingNotFoundError
 
 EXAMPLES = """
 \b
@@ -26,6 +28,7 @@ Examples:
   spikewire raster lab-server/rat7/probe0       draw its spikes
   spikewire upload sessions/probe0 lab-server/rat7/probe0
   spikewire save lab-server/rat7/probe0 ./probe0
+  spikewire delete lab-server/rat7/probe0
   spikewire tail lab-server/rat7/probe0         watch it being recorded
   spikewire replay sessions/probe0 --as localhost/replays/probe0
   sorter | spikewire acquire localhost/rat7/probe0 --sampling-frequency 30000
@@ -121,12 +124,37 @@ def draw(target: str, segment: int, units: int, sampling_frequency: float | None
 @spikewire.command()
 @click.argument("path", type=click.Path(exists=True))
 @click.argument("to", metavar="HOST[:PORT]/NAME")
+@click.option("--overwrite", is_flag=True, help="Replace what has the name, once all is there.")
 @rate_option
-def upload(path: str, to: str, sampling_frequency: float | None) -> None:
+def upload(path: str, to: str, overwrite: bool, sampling_frequency: float | None) -> None:
     """Upload a sorting of this machine to a server."""
     host, name = host_and_name(to)
+    sorting = open_target(path, sampling_frequency)
     with sw.connect(host) as client:
-        stdout_console().print(text(client.upload(open_target(path, sampling_frequency), name)))
+        present = ""
+        if overwrite:
+            with suppress(SortingNotFoundError):
+                present = client.open(name).revision
+        try:
+            uploaded = client.upload(sorting, name, if_revision=present)
+        except SortingExistsError as error:
+            raise SortingExistsError(
+                f"{name} is another sorting on {host}; --overwrite replaces it"
+            ) from error
+        stdout_console().print(text(uploaded))
+
+
+@spikewire.command()
+@click.argument("target", metavar="HOST[:PORT]/NAME")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete(target: str, yes: bool) -> None:
+    """Delete an upload, a recording or a view from a server."""
+    host, name = host_and_name(target)
+    with sw.connect(host) as client:
+        if not yes:
+            click.confirm(f"Delete {printable(name)} from {host} for good?", abort=True, err=True)
+        client.delete(name)
+    say(f"{name} is deleted")
 
 
 @spikewire.command()

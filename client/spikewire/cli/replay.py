@@ -36,7 +36,7 @@ Examples:
 
 
 class _Speed(click.ParamType[float]):
-    """A positive number, or "max" (also 0) for infinity."""
+    """A positive number, or "max" for infinity."""
 
     name = "speed"
 
@@ -44,7 +44,7 @@ class _Speed(click.ParamType[float]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Return how many times as fast."""
-        if value in ("max", "0"):
+        if value == "max":
             return math.inf
         try:
             speed = float(value)

@@ -284,6 +284,18 @@ class SortingMetadata(SortingShape):
                 target[key] = copied(source[key]) if later is None else later.derive(copied)
 
 
+def copy_all_metadata(source: Any, target: SortingMetadata) -> None:
+    """Copy properties and annotations of a sorting that may be SpikeInterface's."""
+    if isinstance(source, SortingMetadata):
+        source.copy_metadata(target)
+        return
+    # Its own copy_metadata() expects attributes of the target that only its classes have.
+    for key in source.get_annotation_keys():
+        target.set_annotation(key, deepcopy(source.get_annotation(key)), overwrite=True)
+    for key in source.get_property_keys():
+        target.set_property(key, source.get_property(key))
+
+
 def _check_key(what: str, key: object) -> None:
     if not isinstance(key, str):
         raise InvalidTypeError(f"the key of a {what} must be text, not {type(key).__name__}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from spikewire.core.dtypes import SPIKE_DTYPE, AnyArray, IntArray, read_only
 from spikewire.core.errors import ContractError, InvalidTypeError, InvalidValueError
+from spikewire.core.metadata import copy_all_metadata
 from spikewire.core.registry import register_class, register_saver
 from spikewire.core.segment import (
     BaseSortingSegment,
@@ -131,7 +132,7 @@ class NumpySorting(BaseSorting):
         for source, target in zip(source_sorting.segments, sorting.segments, strict=True):
             target._take_times_of(source)
         if with_metadata:
-            source_sorting.copy_metadata(sorting)
+            copy_all_metadata(source_sorting, sorting)
         return sorting
 
     @staticmethod

@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 
 from spikewire.core.dtypes import SPIKE_DTYPE, AnyArray, UnitId, read_only
 from spikewire.core.errors import ContractError, InvalidValueError, SortingNotFoundError
+from spikewire.core.metadata import copy_all_metadata
 from spikewire.core.registry import register_class
 from spikewire.core.segment import SpikeVectorSortingSegment
 from spikewire.core.sorting import BaseSorting
@@ -128,7 +129,7 @@ class SharedMemorySorting(BaseSorting):
         for source, target in zip(source_sorting.segments, sorting.segments, strict=True):
             target._take_times_of(source)
         if with_metadata:
-            source_sorting.copy_metadata(sorting)
+            copy_all_metadata(source_sorting, sorting)
         return sorting
 
 

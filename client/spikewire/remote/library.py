@@ -12,6 +12,7 @@ from spikewire.core.dump import DIALECT, SortingReference, class_path
 from spikewire.core.errors import (
     FormatError,
     InvalidTypeError,
+    InvalidValueError,
     MalformedMessageError,
     RevisionMismatchError,
 )
@@ -160,8 +161,15 @@ def register(
 
 def aggregation(sources: Iterable[str] | Mapping[str, str]) -> dict[str, Any]:
     """Return the dump of a view that shows sortings side by side, as they are at any time."""
-    named = sources if isinstance(sources, Mapping) else {name: name for name in sources}
-    references = {key: SortingReference(name, "") for key, name in named.items()}
+    if not isinstance(sources, Mapping):
+        names = list(sources)
+        sources = {name: name for name in names}
+        if len(sources) < len(names):
+            repeated = next(name for name in names if names.count(name) > 1)
+            raise InvalidValueError(
+                f"{repeated!r} is given more than once; a dict shows a sorting under several keys"
+            )
+    references = {key: SortingReference(name, "") for key, name in sources.items()}
     return {
         "class": class_path(UnitsAggregationSorting),
         "kwargs": {"sorting_list": references},

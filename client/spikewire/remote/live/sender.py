@@ -55,6 +55,7 @@ class Sender:
         on_progress: Callable[[WriterStats], object] | None,
     ) -> None:
         self._connection = connection
+        self._name = name
         self._opening = opening
         self._spool = spool
         self._on_progress = on_progress
@@ -234,7 +235,11 @@ class Sender:
     def _lost(self, error: Exception) -> None:
         with self._changed:
             if self._is_connected:
-                log.warning("the writer lost its server, and goes on when it is back: %s", error)
+                log.warning(
+                    "the writer of %r lost its server, and goes on when it is back: %s",
+                    self._name,
+                    error,
+                )
             self._is_connected = False
             self._last_error = str(error)
         self._report()
@@ -243,7 +248,7 @@ class Sender:
         with self._changed:
             left = self._spikes_appended - self._spikes_acknowledged
             note = f"{left} spikes were not acknowledged, and stay in {self._spool.folder}"
-            log.error("the writer cannot go on: %s (%s)", error, note)
+            log.error("the writer of %r cannot go on: %s (%s)", self._name, error, note)
             error.add_note(note)
             self._failure = error
             self._is_connected = False
@@ -258,7 +263,7 @@ class Sender:
         try:
             self._on_progress(self.stats)
         except Exception:  # of the user's code; recording goes on
-            log.exception("the writer's on_progress failed")
+            log.exception("on_progress of the writer of %r failed", self._name)
 
 
 def _seconds_until(deadline: float) -> float | None:
