@@ -25,6 +25,8 @@ def main() -> None:
     options = _options()
     report = Report()
     failed = False
+    if options.data is not None:
+        options.data.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="spikewire-bench-", dir=options.data) as name:
         bench = Bench(
             report=report,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -94,6 +95,8 @@ def made_up(folder: Path, spike_count: int) -> Truth:
     )
     truth = _write_spikes(folder / "spikes.npy", spike_count)
     facts.write_text(json.dumps(asdict(truth)))
+    if hasattr(os, "sync"):
+        os.sync()  # lest the disk is still busy with it while something is measured
     return truth
 
 
