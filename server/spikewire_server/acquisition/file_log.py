@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from spikewire.core.errors import FormatError
-from spikewire_server.acquisition.journal import sync_data, write_at
+from spikewire_server.acquisition.journal import sync_data
 from spikewire_server.acquisition.record import (
     HEADER_BYTES,
     NUMBERED,
@@ -25,11 +25,11 @@ from spikewire_server.acquisition.record import (
 from spikewire_server.acquisition.recovery import Found, read_records
 from spikewire_server.acquisition.row_file import Mark, RowFile
 from spikewire_server.acquisition.table import RecordTable
+from spikewire_server.library.file_access import open_file, read_at, write_at
 
 log = structlog.get_logger(__name__)
 
 _RECENT_BYTES = 8 * 1024 * 1024  # what was written last is still in the system's memory
-_BINARY = getattr(os, "O_BINARY", 0)  # of Windows
 
 
 class FileLog:
@@ -58,7 +58,7 @@ class FileLog:
         self._written_ns = 0
         self._last_group = 1 << 63, 0  # its first sequence, and when it was written
         # Kept open by whoever reads, also when the file was removed.
-        self._file = os.open(path, os.O_RDWR | _BINARY)
+        self._file = open_file(path, os.O_RDWR)
         weakref.finalize(self, os.close, self._file).atexit = False
         self._seek_lock = threading.Lock()  # for systems that cannot read at an offset
         self._row_file = RowFile(rows_path(path))
@@ -198,11 +198,7 @@ class FileLog:
         return int(self.records.rows_of(sequence, sequence + 1).offset[0])
 
     def _read_at(self, offset: int, length: int) -> bytes:
-        if hasattr(os, "pread"):
-            return os.pread(self._file, length, offset)
-        with self._seek_lock:  # Windows
-            os.lseek(self._file, offset, os.SEEK_SET)
-            return os.read(self._file, length)
+        return read_at(self._file, offset, length, self._seek_lock)
 
     def _damaged(self) -> FormatError:
         return FormatError(f"the log of the acquisition {self.acquisition_id} is damaged")

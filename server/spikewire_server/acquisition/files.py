@@ -19,11 +19,11 @@ from spikewire_server.acquisition.journal import (
     next_path,
     read_entries,
     sync_data,
-    write_at,
 )
 from spikewire_server.acquisition.log import SpikeLog
 from spikewire_server.acquisition.record import Record
 from spikewire_server.acquisition.row_file import Mark
+from spikewire_server.library.file_access import open_file, write_at
 from spikewire_server.library.object_writer import sync_folder, writing
 from spikewire_server.library.removal import remove
 
@@ -191,7 +191,7 @@ class FileLogs:
         name = entry.acquisition_id
         if name not in files:
             try:
-                files[name] = os.open(self._path(name), os.O_RDWR | getattr(os, "O_BINARY", 0))
+                files[name] = open_file(self._path(name), os.O_RDWR)
             except FileNotFoundError:  # removed since
                 return
         write_at(files[name], entry.offset, entry.data)

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import structlog
 
+from spikewire_server.library.file_access import open_file, write_at
 from spikewire_server.library.object_writer import sync_folder
 
 log = structlog.get_logger(__name__)
@@ -30,7 +31,6 @@ _MAGIC = b"SWj\x01"
 _CHECKED_FROM = 8
 _SUFFIX = ".journal"
 _ROOM_STEP = 1024 * 1024  # so that who waits for the disk meanwhile does not wait for long
-_BINARY = getattr(os, "O_BINARY", 0)  # of Windows
 sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 """Waits until the bytes of an open file, and its length, are on disk."""
 
@@ -64,7 +64,7 @@ class Journal:
         self.size = 0
         self.room = room
         self._is_torn = False
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, 0o644)
+        self._file = open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         try:
             for start in range(0, room, _ROOM_STEP):
                 write_at(self._file, start, bytes(min(_ROOM_STEP, room - start)))
@@ -134,14 +134,6 @@ def read_entries(path: Path) -> Iterable[Entry]:
         following = path.read_bytes().find(_MAGIC, position + 1)
         log.warning("journal does not read", file=path.name, offset=position)
         position = following if following >= 0 else len(data)
-
-
-def write_at(file: int, offset: int, data: bytes | memoryview) -> None:
-    """Write all of some data at an offset of an open file."""
-    os.lseek(file, offset, os.SEEK_SET)
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(file, rest) :]
 
 
 def _pack(entry: Entry) -> bytes:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikewire.core.errors import FormatError
+from spikewire_server.library.file_access import open_file, read_at
 
 
 class DamagedIndexError(FormatError):
@@ -70,12 +71,9 @@ class Records:
         try:
             with self._lock:
                 if self._file < 0:
-                    self._file = os.open(self._path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+                    self._file = open_file(self._path, os.O_RDONLY)
                     weakref.finalize(self, os.close, self._file)
-                if not hasattr(os, "pread"):  # Windows
-                    os.lseek(self._file, offset, os.SEEK_SET)
-                    return os.read(self._file, length)
-            return os.pread(self._file, length, offset)
+            return read_at(self._file, offset, length, self._lock)
         except OSError as error:
             raise DamagedIndexError(
                 f"{self._path.name} of the index cannot be read: {error}"
