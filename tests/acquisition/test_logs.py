@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -249,8 +251,12 @@ def test_the_journal_goes_when_the_logs_are_synced(folder, maker):
 def test_the_room_of_a_journal_is_overwritten(folder, maker):
     logs = FileLogs(folder, journal_bytes=100_000)
     log = logs.create(ID, maker.first())
+    # The next file is never ready before the commit that asks for it is over.
+    is_over = threading.Event()
+    logs._syncing.submit(is_over.wait)
     for _ in range(2):
         logs.commit({log: batches(maker, 1)})
+        is_over.set()
         logs._syncing.submit(lambda: None).result()
     logs.commit({log: batches(maker, 1)})
     (journal,) = folder.glob("*.journal")
