@@ -138,7 +138,7 @@ class SpikeReader:
         """Return the trains of units in a window of a segment.
 
         Windows of a few units go over a session from the second one on: who asks
-        again will do so more often, and a session answers in half the time of a call.
+        again will do so more often, and a session costs the server less than calls do.
         """
         distinct = list(dict.fromkeys(unit_indices))
         if not distinct:

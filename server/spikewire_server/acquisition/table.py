@@ -122,7 +122,7 @@ def _empty(dtype: str) -> NDArray[Any]:
 
 
 def _longer(column: NDArray[Any]) -> NDArray[Any]:
-    # By a half: so many copies in all that each record is copied three times at most.
+    # By a half: a record is copied twice on average, however many there are.
     return np.concatenate([column, np.empty(len(column) // 2 + 64, column.dtype)])
 
 
