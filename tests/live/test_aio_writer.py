@@ -159,6 +159,16 @@ async def test_what_is_appended_is_the_sorting(server, name, spool) -> None:
 
 
 @in_loop
+async def test_times_go_by_sync_points(server, name, spool) -> None:
+    async with await aio.connect(server.address) as client:
+        async with await client.acquire(name, RATE, [3], spool=spool) as rig:
+            await rig.add_sync_points([0, 1000], [5.0, 7.0])
+            await rig.append([500, 2000], [3, 3])
+        sorting = await (await client.open(name)).to_numpy_sorting()
+        assert sorting.get_unit_spike_train_in_seconds(3).tolist() == [6.0, 9.0]
+
+
+@in_loop
 async def test_a_refreshed_sorting_has_what_came_since(server, name, spool) -> None:
     async with await aio.connect(server.address) as client:
         async with await client.acquire(name, RATE, ["a"], spool=spool) as writer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,8 @@ class RemoteSorting(SortingShape):
     def _open(self, info: SortingInfo) -> None:
         source = RemoteSource(self._connection.resources, info)
         super().__init__(source.sampling_frequency, source.unit_ids)
-        for t_start in info.t_starts:
-            self.add_sorting_segment(BaseSortingSegment(t_start))
+        for t_start, clocks in zip_longest(info.t_starts, info.clocks):
+            self.add_sorting_segment(BaseSortingSegment(t_start, clocks))
         self._source = source
         self._properties: dict[str, AnyArray] = {}
         self._annotations: dict[str, Any] | None = None
@@ -162,7 +163,7 @@ class RemoteSorting(SortingShape):
             spikes, self._sampling_frequency, self._main_ids, self.get_num_segments()
         )
         for target, source in zip(sorting.segments, self._segments, strict=True):
-            target._t_start, target._native_t_start = source._t_start, source._native_t_start
+            target._take_times_of(source)
         return sorting
 
     async def count_num_spikes_per_unit(self, outputs: str = "dict") -> Any:
